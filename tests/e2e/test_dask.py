@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ledger import LedgerReader, location
+from orchestrator.ledger import location
 from tests.crash.test_kills import QUICK
 from tests.support.command import (
     HURRIED,
@@ -128,8 +128,6 @@ def test_shard_of_a_worker_that_dies_runs_elsewhere(site: Site) -> None:
     summary = json.loads(out)
     assert summary["jobs"]["SUCCEEDED"] == 24
     assert len(site.platform.runs()) == 24
-    with LedgerReader(Path(summary["folder"]) / "ledger.sqlite") as reader:
-        assert len(reader.totals().calls) == 3
     for secret in (PASSWORD, site.platform.token):
         assert secret not in site.cluster.logs() + err
 

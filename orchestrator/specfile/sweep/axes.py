@@ -70,6 +70,7 @@ class MatrixMaker:
         self._around = around
         self._report = report
         self._used = {*used}
+        self._told: set[str] = set()
         self.found: Found = []
         self.unnamed: list[str] = []
         self.is_whole = True
@@ -110,12 +111,20 @@ class MatrixMaker:
         try:
             return make(*values)
         except SourceMistake as mistake:
-            self._report(mistake)
+            if mistake.line is not None:
+                self._tell(mistake)
+            elif mistake.file not in self._told:
+                # It concerns the whole file, and does not follow from its rows.
+                self._wrong(place, f"{mistake.file}: {mistake}")
         except ValueError as error:
             self._wrong(place, str(error))
         self.is_whole = self.is_whole and place != ("rows",)
         names = tuple(str(name) for name in place if name != "rows")
         return Axis(names=names, columns=tuple([] for _ in names))
+
+    def _tell(self, mistake: SourceMistake) -> None:
+        self._told.add(mistake.file)
+        self._report(mistake)
 
     def _wrong(self, place: FieldPath, message: str) -> None:
         self.found.append(((*self._place, *place), message))
@@ -182,7 +191,7 @@ class MatrixMaker:
         lines: Sequence[int] = ()
         shown = [table.file or str(table.results)]
         for source in sources_of(table, self._around):
-            data = read_data(source, wanted, self._report)
+            data = read_data(source, wanted, self._tell)
             shown.append(source.shown)
             self.unnamed += data.unnamed
             if not whole:

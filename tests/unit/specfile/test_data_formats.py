@@ -125,14 +125,14 @@ def test_file_that_cannot_be_read_names_the_cure(tmp_path: Path, content: bytes,
     (tmp_path / "d.csv").write_bytes(content)
     found = mistakes_of(tmp_path, HEAD + 'rows = { file = "d.csv" }\n')
     assert len(found) == 1
-    assert found[0].startswith(said)
+    assert found[0].removeprefix("spec.toml:7:1: jobs[0].matrix.rows: ").startswith(said)
 
 
 def test_small_archive_of_a_huge_file_is_refused(tmp_path: Path) -> None:
     """A file that grows when it is unpacked never fills the memory."""
     (tmp_path / "d.csv").write_bytes(gzip.compress(b"a\n" * (64 * 1024 * 1024 + 1), 1))
     assert mistakes_of(tmp_path, HEAD + 'rows = { file = "d.csv" }\n') == [
-        "d.csv: has more than 134,217,728 bytes; split it"
+        "spec.toml:7:1: jobs[0].matrix.rows: d.csv: has more than 134,217,728 bytes; split it"
     ]
 
 
@@ -177,6 +177,7 @@ def test_workbook_names_the_extra_that_reads_it(
     monkeypatch.setitem(sys.modules, "python_calamine", None)
     workbook(tmp_path, "d.csv")
     assert mistakes_of(tmp_path, HEAD + 'rows = { file = "d.csv" }\n') == [
+        "spec.toml:7:1: jobs[0].matrix.rows: "
         "d.csv: Excel needs a library that is not installed: pip install 'apify-batch[excel]'; or "
         "export the sheet as CSV"
     ]
@@ -187,4 +188,6 @@ def test_file_that_only_has_the_ending_of_a_workbook_is_refused(tmp_path: Path) 
     pytest.importorskip("python_calamine")
     (tmp_path / "d.xls").write_text(TEXT)
     (said,) = mistakes_of(tmp_path, HEAD + 'rows = { file = "d.xls" }\n')
-    assert said.startswith("d.xls: cannot be read as a workbook: ")
+    assert said.startswith(
+        "spec.toml:7:1: jobs[0].matrix.rows: d.xls: cannot be read as a workbook: "
+    )

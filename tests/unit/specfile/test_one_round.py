@@ -221,7 +221,7 @@ def test_missing_file_of_a_zip_is_one_mistake(tmp_path: Path) -> None:
         SWEEP + 'matrix = { n = [1, 2], m = { file = "no.csv" }, zip = ["n", "m"], sample = 1 }\n'
     )
     (said,) = mistakes_of(tmp_path, text)
-    assert said.startswith("no.csv: no such file")
+    assert said.startswith("spec.toml:6:24: jobs[0].matrix.m: no.csv: no such file")
 
 
 def test_rows_of_unknown_jobs_are_reported_beside_other_mistakes(tmp_path: Path) -> None:
