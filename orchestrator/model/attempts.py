@@ -49,7 +49,11 @@ def mark_stem(batch_mark: str, seq: int, number: int) -> str:
     return f"{batch_mark}.{digits}.{number}."
 
 
-def place_of(mark: Mark) -> tuple[int, int]:
+Place = tuple[int, int]
+"""A job's place in the spec, and the number of the attempt."""
+
+
+def place_of(mark: Mark) -> Place:
     """The job's place in the spec and the number of the attempt that a mark names."""
     _, seq, number, _ = mark.split(".")
     return int(seq, 36), int(number)

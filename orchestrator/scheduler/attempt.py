@@ -292,7 +292,7 @@ class AttemptLife:
         self.has_failed_run = ended.run.status != RunStatus.SUCCEEDED
         if self.has_failed_run:
             outcome = outcome_of_run(ended.run, ended.aborted_because)
-            feedback.run_judged(ended.attempt.job, ended.run, outcome, now)
+            feedback.run_judged(ended.attempt, ended.run, outcome, now)
         self._attempt = None
         self._kept = ended.aborted_because, ended.run_json
         self._ended = ended if due_at <= now else None
@@ -365,7 +365,7 @@ class AttemptLife:
         if run is None:
             schedule.feedback.no_run(self._queued)
         elif run.status == RunStatus.SUCCEEDED:
-            schedule.feedback.run_judged(job, run, outcome, loop_time())
+            schedule.feedback.run_judged(attempt, run, outcome, loop_time())
         if delay is None:
             schedule.settle(job, outcome, verdict, self._counted)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 import anyio
@@ -54,6 +55,7 @@ async def final_costs(parts: Parts, run_ids: Iterable[RunId]) -> dict[RunId, Dec
         PlatformError: the platform cannot be asked.
     """
     costs: dict[RunId, Decimal | None] = {}
+    began_at = loop_time()
     for run_id in run_ids:
         try:
             run = await parts.client.runs.get(run_id, insist=True)
@@ -63,7 +65,9 @@ async def final_costs(parts: Parts, run_ids: Iterable[RunId]) -> dict[RunId, Dec
                 raise
             costs[run_id] = None
     known = {run: cost for run, cost in costs.items() if cost is not None}
-    await parts.ledger.record_costs(known, parts.client.platform_now() or parts.utc_now())
+    # The time of the first question: an answer that came late says nothing of what followed.
+    now = parts.client.platform_now() or parts.utc_now()
+    await parts.ledger.record_costs(known, now - timedelta(seconds=loop_time() - began_at))
     return costs
 
 

@@ -16,7 +16,7 @@ import anyio
 
 from orchestrator.errors import DeadlinePassed, OrchestratorError, StoppedEarly, TooManyFailures
 from orchestrator.loop_clock import loop_time
-from orchestrator.model.attempts import Attempt, Outcome
+from orchestrator.model.attempts import Attempt, Outcome, Place
 from orchestrator.model.batches import Wait
 from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.jobs import Job, Target
@@ -24,7 +24,7 @@ from orchestrator.model.rules import Remedy
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler import housekeeping
 from orchestrator.scheduler.attempt import AttemptLife, Schedule
-from orchestrator.scheduler.decide.adoptable_runs import AdoptableRun, Place
+from orchestrator.scheduler.decide.adoptable_runs import AdoptableRun
 from orchestrator.scheduler.decide.dependencies import Consequences, Dependencies
 from orchestrator.scheduler.decide.feedback import Feedback
 from orchestrator.scheduler.decide.limits import Limits

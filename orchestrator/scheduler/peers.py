@@ -89,7 +89,7 @@ class Peers:
         self._halt_is_known = False
         self._lacks_money = ""
         self._has_intended = False
-        self._costs_asked: set[RunId] = set()
+        self._costs_hidden: set[RunId] = set()
         self._idle_since: float | None = None
         self.all_settled = False
 
@@ -272,9 +272,10 @@ class Peers:
         now = self._parts.client.platform_now()
         if not self._lacks_money or now is None:
             return False
-        # Also of processes that have died, or that have no job left and wait for nothing.
-        due = set(await self._parts.ledger.due_costs(now)) - self._costs_asked
-        scheduler.ask_costs(sorted(due), self._costs_asked)
+        # Also of processes that have died, or that have no job left and wait for nothing. A known
+        # cost is asked for again when its run was resurrected, or it was asked for too early.
+        due = set(await self._parts.ledger.due_costs(now)) - self._costs_hidden
+        scheduler.ask_costs(sorted(due), self._costs_hidden)
         return bool(due)
 
     def _check_stuck(self, scheduler: SharedScheduler, *, is_moving: bool) -> None:

@@ -26,6 +26,7 @@ from orchestrator.ledger.claims import (
 )
 from orchestrator.ledger.shard_facts import News, Use
 from orchestrator.loop_clock import loop_time
+from orchestrator.model.attempts import Place
 from orchestrator.model.jobs import Target
 from orchestrator.scheduler.decide import limits as known
 from orchestrator.scheduler.decide.capacity import CapacityEstimate, Resource
@@ -75,13 +76,13 @@ class SharedBreaker(Breaker):
         if not is_known:
             self._tell(target, lambda one, _now: one.succeeded(target))
 
-    def failed(self, target: Target, seq: int, kind: str, error: str, now: float) -> None:
+    def failed(self, target: Target, place: Place, kind: str, error: str, now: float) -> None:
         """Counts a run that failed."""
         record = self.record(target)
         matters = record is None or bool(record.reason) or not record.works
-        super().failed(target, seq, kind, error, now)
+        super().failed(target, place, kind, error, now)
         if matters:
-            self._tell(target, lambda one, then: one.failed(target, seq, kind, error, then))
+            self._tell(target, lambda one, then: one.failed(target, place, kind, error, then))
 
     def not_started(self, target: Target, seq: int) -> None:
         """Notes that a start has no run: if its job was the one that was tried, another one is."""

@@ -64,20 +64,21 @@ class SharedScheduler(Scheduler):
         """Whether jobs of this process wait for costs that will be final."""
         return self._costs.is_awaited
 
-    def ask_costs(self, run_ids: Sequence[RunId], asked: set[RunId]) -> None:
+    def ask_costs(self, run_ids: Sequence[RunId], hidden: set[RunId]) -> None:
         """
         Replaces what is reserved for these runs by their costs.
 
         Args:
-            asked: gets the runs whose costs were answered, also where the platform hides them.
+            hidden: gets the runs whose costs the platform hides.
         """
         if run_ids and not self._asks_costs and self._stop_reason is None:
             self._asks_costs = True
-            self._spawn(self._ask_costs_of(run_ids, asked), name="costs of all")
+            self._spawn(self._ask_costs_of(run_ids, hidden), name="costs of all")
 
-    async def _ask_costs_of(self, run_ids: Sequence[RunId], asked: set[RunId]) -> None:
+    async def _ask_costs_of(self, run_ids: Sequence[RunId], hidden: set[RunId]) -> None:
         try:
-            asked.update(await housekeeping.final_costs(self._parts, run_ids))
+            costs = await housekeeping.final_costs(self._parts, run_ids)
+            hidden.update(run_id for run_id, cost in costs.items() if cost is None)
         finally:
             self._asks_costs = False
 

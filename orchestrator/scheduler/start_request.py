@@ -270,6 +270,8 @@ class StartSender:
                 mark=attempt.mark,
             )
         async with answer as download:
+            # A process that was stopped must not leave a file beside the results of another.
+            await self._parts.ledger.hold_lease(LEASE_MARGIN_SECS)
             try:
                 await self._parts.save_answer(job, download)
             except TransientError as error:

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from orchestrator.model.attempts import Place
 from orchestrator.model.ids import Mark
 from orchestrator.model.jobs import Demand
 from orchestrator.model.runs import Run
 from orchestrator.scheduler.decide.limits import Claim
 from orchestrator.scheduler.decide.usage import Usage
-
-Place = tuple[int, int]
-"""A job's place in the spec, and the number of the attempt."""
 
 
 @dataclass(slots=True, eq=False)

@@ -12,8 +12,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from orchestrator.errors import NoRoom
-from orchestrator.model.attempts import Outcome
-from orchestrator.model.jobs import Job, Target
+from orchestrator.model.attempts import Attempt, Outcome
+from orchestrator.model.jobs import Target
 from orchestrator.model.runs import Run
 from orchestrator.model.states import JobStatus, RunStatus
 from orchestrator.scheduler.decide.budget import NOTHING
@@ -78,9 +78,9 @@ class Feedback:
             self._usage.budget.reserve(claim.reserve_usd)
             self._usage.budget.lost(claim.reserve_usd)
 
-    def run_judged(self, job: Job, run: Run, outcome: Outcome, now: float) -> None:
+    def run_judged(self, attempt: Attempt, run: Run, outcome: Outcome, now: float) -> None:
         """Notes how a run went: an Actor whose runs all fail alike is paused."""
-        breaker = self._usage.gate.breaker
+        breaker, job = self._usage.gate.breaker, attempt.job
         # Cases: the Actor works, its run or results failed, or we aborted it, which says nothing.
         if outcome.error is None or (
             run.status == RunStatus.SUCCEEDED and outcome.status is not JobStatus.REJECTED
@@ -89,4 +89,4 @@ class Feedback:
         elif not outcome.is_aborted_by_us:
             said = run.status_message if outcome.status != JobStatus.REJECTED else outcome.error
             kind = message_pattern(f"{outcome.status} {run.exit_code} {said}")
-            breaker.failed(job.target, job.seq, kind, outcome.error, now)
+            breaker.failed(job.target, (job.seq, attempt.number), kind, outcome.error, now)

@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator.backoff import pause_secs
 from orchestrator.errors import ActorRefused, NotFound, PlatformError
+from orchestrator.model.attempts import Place
 from orchestrator.model.jobs import Target
 
 # One refusal may concern one job. Failed runs cost money, but a few may fail by chance.
@@ -55,6 +56,7 @@ class Record:
     Attributes:
         refusals: how many in a row had the type `refused_as`.
         failures: how many of its first runs failed as `failed_as`.
+        counted: the places of their attempts.
         works: whether one of them succeeded, or failed in another way.
         reason: why the target is paused; empty when it is not.
         probes: how many jobs were tried since then.
@@ -65,6 +67,7 @@ class Record:
     refusals: int = 0
     refused_as: str | None = None
     failures: int = 0
+    counted: list[list[int]] = field(default_factory=list)
     failed_as: str = ""
     works: bool = False
     reason: str = ""
@@ -105,19 +108,20 @@ class Breaker:
         record = self._of(target)
         record.works, record.reason, record.probe = True, "", None
 
-    def failed(self, target: Target, seq: int, kind: str, error: str, now: float) -> None:
+    def failed(self, target: Target, place: Place, kind: str, error: str, now: float) -> None:
         """
-        Counts a run that failed.
+        Counts a run that failed, once: another process may take over an attempt that was counted.
 
         Args:
-            seq: its job's place in the spec.
+            place: of its attempt.
             kind: the same for similar failures.
         """
         record = self._of(target)
         if record.reason:
-            self._probe_failed(target, record, seq, error, now)
+            self._probe_failed(target, record, place[0], error, now)
         # After a success or another kind of failure, the failures are those of the jobs.
-        elif not record.works:
+        elif not record.works and list(place) not in record.counted:
+            record.counted.append(list(place))
             record.failed_as = record.failed_as or kind
             record.works = record.failed_as != kind
             record.failures += 1

@@ -84,6 +84,19 @@ def test_unknown_cost_makes_the_total_provisional(tmp_path: Path) -> None:
     assert (totals.cost_usd, totals.cost_is_provisional) == (Decimal("0.41"), False)
 
 
+def test_answer_to_an_earlier_question_does_not_replace_a_cost(tmp_path: Path) -> None:
+    """A slow answer may be recorded after one that shows more of the cost."""
+    ledger = make_ledger(tmp_path, make_job(0))
+
+    async def scenario() -> None:
+        await run_once(ledger, 0, 1, None)
+        for cost, asked_at in (("0.30", LATER), ("0.10", LATER - timedelta(seconds=1))):
+            await ledger.record_costs({RunId("run0-1"): Decimal(cost)}, asked_at)
+
+    run_virtual(scenario)
+    assert totals_of(tmp_path).cost_usd == Decimal("0.30")
+
+
 def test_costs_of_old_runs_become_final_in_all_parts_of_a_large_batch(tmp_path: Path) -> None:
     """A run that ended more than a day ago and is not listed any more keeps its cost."""
     places = (0, SLICE_JOBS - 1, SLICE_JOBS, 2 * SLICE_JOBS)

@@ -59,10 +59,11 @@ class Controller:
         outcome = Outcome(status=status, error="it failed")
         await self.ledger.mark_over(attempt, outcome, state=AttemptState.FAILED)
 
-    async def fail(self, runs: int) -> None:
-        """Notes that runs have failed, all in the same way."""
+    async def fail(self, runs: int, *, first: int = 90) -> None:
+        """Notes that runs of the jobs from a place on have failed, all in the same way."""
         for seq in range(runs):
-            self.usage.gate.breaker.failed(TARGET_OF_ALL, 90 + seq, "kind", "broken", loop_time())
+            place = (first + seq, 1)
+            self.usage.gate.breaker.failed(TARGET_OF_ALL, place, "kind", "broken", loop_time())
         await self.learn()
 
     async def learn(self) -> None:
@@ -109,13 +110,21 @@ async def test_runs_that_fail_alike_pause_an_actor_for_all_processes(join: Join)
     one, other = await join(), await join()
     await one.fail(FAILED_RUNS - 1)
     assert isinstance(await other.start(0), Attempt)
-    await other.fail(1)
+    await other.fail(1, first=90 + FAILED_RUNS)
     refused = await one.start(1)
     assert isinstance(refused, Refused)
     assert refused.limit == TARGET
     blocked = one.usage.blocked(CLAIM, loop_time())
     assert blocked is not None
     assert "its first 5 runs failed alike" in blocked.reason
+
+
+async def test_failed_run_of_a_dead_process_is_counted_once(join: Join) -> None:
+    """Who takes over its results has seen the same failure again, and not another one."""
+    dead, thief = await join(), await join()
+    await dead.fail(FAILED_RUNS - 1)
+    await thief.fail(FAILED_RUNS - 1)
+    assert isinstance(await thief.start(0), Attempt)
 
 
 async def test_one_process_tries_a_job_of_a_paused_actor(join: Join) -> None:

@@ -52,7 +52,7 @@ def test_actor_is_not_held_by_an_error_of_one_job(
 
 def failing(breaker: Breaker, *kinds: str, now: float = 0.0) -> None:
     for seq, kind in enumerate(kinds):
-        breaker.failed(TARGET, seq, kind, f"run {seq}: {kind}", now)
+        breaker.failed(TARGET, (seq, 1), kind, f"run {seq}: {kind}", now)
 
 
 def try_one(breaker: Breaker, seq: int, now: float) -> None:
@@ -100,14 +100,14 @@ def test_actor_is_held_after_three_trials() -> None:
     now = 60.0
     for seq, pause in ((10, 120.0), (11, 240.0)):
         try_one(breaker, seq, now)
-        breaker.failed(TARGET, 3, "no", "began before the pause", now + 1)
-        breaker.failed(TARGET, seq, "no", "no", now + 10)
+        breaker.failed(TARGET, (3, 1), "no", "began before the pause", now + 1)
+        breaker.failed(TARGET, (seq, 1), "no", "no", now + 10)
         paused = breaker.blocked(TARGET, now + 10)
         assert paused is not None
         assert paused.until == now + 10 + pause
         now = paused.until
     try_one(breaker, 12, now)
-    breaker.failed(TARGET, 12, "no", "no key", now + 10)
+    breaker.failed(TARGET, (12, 1), "no", "no key", now + 10)
     assert "no key" in breaker.held[TARGET]
 
 
