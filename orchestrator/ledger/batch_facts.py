@@ -10,16 +10,11 @@ from decimal import Decimal
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger.rows import batch_of, progress_text, stored, waits_text
+from orchestrator.ledger.store import slices
 from orchestrator.ledger.transactions import Transactions, transaction
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import RunId
 from orchestrator.model.progress import Progress
-
-SLICE_JOBS = 20_000
-"""
-So many jobs are changed in one statement: until its end, SQLite keeps what was there before, and
-that in memory.
-"""
 
 
 class BatchFacts(Transactions):
@@ -83,9 +78,7 @@ class BatchFacts(Transactions):
             for query in ("set_cost", "set_orphan_cost"):
                 self._execute(query, run_id=run_id, cost_usd=usd, cost_at=cost_at)
         if are_all:
-            last = self._execute("select_last_seq").fetchone()["seq"]
-            for first in range(0, last + 1, SLICE_JOBS):
-                end = first + SLICE_JOBS
+            for first, end in slices(self._db):
                 self._execute("set_old_costs_at", cost_at=cost_at, first=first, end=end)
 
     @transaction

@@ -40,7 +40,7 @@ from orchestrator.ledger.rows import (
     waits_of,
 )
 from orchestrator.ledger.statistics import Totals, has_provisional_cost, totals_of
-from orchestrator.ledger.store import Row, Rows
+from orchestrator.ledger.store import Row, Rows, slices
 from orchestrator.model.batches import Batch, Wait
 from orchestrator.model.ids import JobKey, Mark, RunId
 from orchestrator.model.item_sweeps import Expansion, Sources
@@ -177,10 +177,11 @@ class LedgerReader:
         What jobs will ask that are still to be made of items is among it, with their name.
         """
         later = {sweep.demand: JobKey(sweep.name) for sweep in self.batch().plan.sweeps}
-        return later | {
-            demand_from(row["demand"]): JobKey(row["example"])
-            for row in self._execute("select_demands")
-        }
+        examples: dict[str, JobKey] = {}
+        for first, end in slices(self._db):
+            for row in self._execute("select_demands", first=first, end=end):
+                examples.setdefault(row["demand"], JobKey(row["example"]))
+        return later | {demand_from(demand): key for demand, key in sorted(examples.items())}
 
     def waiting(self, places: range = ALL) -> Iterator[WaitingJob]:
         """

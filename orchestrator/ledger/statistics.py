@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 from orchestrator.ledger.records import OrphanRun
 from orchestrator.ledger.rows import batch_of, call_of, instant
-from orchestrator.ledger.store import Store
+from orchestrator.ledger.store import Store, slices
 from orchestrator.model.batches import BatchCall
 from orchestrator.model.ids import JobKey, Mark, RunId
 from orchestrator.model.states import SETTLED_JOB_STATUSES, JobStatus
@@ -120,7 +121,7 @@ def totals_of(db: Store) -> Totals:
         cost_usd=_sum_costs(db, "select_costs"),
         paid_again_usd=_sum_costs(db, "select_costs_paid_again"),
         cost_is_provisional=has_provisional_cost(db),
-        unproven={row["reason"]: row["jobs"] for row in db.query("count_unproven")},
+        unproven=_count_unproven(db),
         uncollected=_uncollected(db),
         ready=db.query("count_ready").fetchone()["runs"],
         near_cap=[
@@ -176,6 +177,14 @@ def _jobs_by_status(db: Store) -> dict[JobStatus, int]:
     jobs[JobStatus.RUNNING] = running
     jobs[JobStatus.WAITING] = jobs.get(JobStatus.WAITING, 0) - running
     return {status: count for status, count in jobs.items() if count}
+
+
+def _count_unproven(db: Store) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for first, end in slices(db):
+        for row in db.query("count_unproven", first=first, end=end):
+            counts[row["reason"]] += row["jobs"]
+    return dict(sorted(counts.items()))
 
 
 def _sum_costs(db: Store, query: str) -> Decimal:

@@ -59,6 +59,12 @@ class Rows(Protocol):
         ...
 
 
+SLICE_JOBS = 20_000
+"""
+So many jobs are changed, or counted by groups, in one statement: until its end, SQLite keeps what
+was there before, or sorts them, and that in memory.
+"""
+
 Complaint = Callable[[], Exception]
 """Makes the error that says which step was out of order."""
 
@@ -182,3 +188,10 @@ class Store(Protocol):
     def close(self) -> None:
         """Closes the connection."""
         ...
+
+
+def slices(db: Store) -> Iterator[tuple[int, int]]:
+    """The jobs of a batch in parts, as the first place in the spec and the one after the last."""
+    last = db.query("select_last_seq").fetchone()["seq"]
+    for first in range(0, last + 1, SLICE_JOBS):
+        yield first, first + SLICE_JOBS

@@ -27,8 +27,9 @@ WHERE seq = :seq AND status <> 'WAITING';
 SELECT seq, key FROM jobs WHERE status = 'WAITING';
 
 -- name: select_demands
--- Lists what the waiting jobs ask of the limits, each with one job that asks it.
-SELECT demand, MIN(key) AS example FROM jobs WHERE status = 'WAITING' GROUP BY demand;
+-- Lists what some of the waiting jobs ask of the limits, each with one job that asks it.
+SELECT demand, MIN(key) AS example FROM jobs
+WHERE seq >= :first AND seq < :end AND status = 'WAITING' GROUP BY demand;
 
 -- name: select_statuses
 -- Lists the statuses of the jobs from one place in the spec to another.

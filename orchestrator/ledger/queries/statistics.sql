@@ -32,13 +32,13 @@ SELECT COALESCE(SUM(items), 0) AS items, COALESCE(SUM(size_bytes), 0) AS size_by
 FROM attempts JOIN jobs ON job_seq = seq AND number = jobs.attempts;
 
 -- name: count_unproven
--- Counts the jobs whose datasets are not proven complete, by the reason.
+-- Counts some of the jobs whose datasets are not proven complete, by the reason.
 SELECT CASE WHEN status = 'WAITING' THEN 'the job is not over'
         WHEN run_id IS NULL OR state <> 'settled' THEN 'there is no run that has ended'
         ELSE COALESCE(unproven, 'collected by an earlier version') END AS reason,
     COUNT(*) AS jobs
 FROM jobs LEFT JOIN attempts ON job_seq = seq AND number = jobs.attempts
-WHERE proof IS NULL OR status = 'WAITING' GROUP BY reason ORDER BY reason;
+WHERE seq >= :first AND seq < :end AND (proof IS NULL OR status = 'WAITING') GROUP BY reason;
 
 -- name: select_stragglers
 -- Lists the jobs with a run that takes, or took, far longer than similar ones.

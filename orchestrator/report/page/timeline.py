@@ -18,6 +18,8 @@ COLUMNS = 500
 MOST_LANES = 128
 HIGHEST_LANES = 360
 MOST_BARS = 20_000
+SORTED_AT_ONCE = 4096
+"""So many runs are a list for a moment, which takes ten times as much memory as an array."""
 TICKS = 5
 DAY_SECS = 86_400
 TONES = ("good", "bad", "going")
@@ -50,6 +52,7 @@ class Timeline:
     def __init__(self) -> None:
         self._starts, self._ends = array("d"), array("d")
         self._memory, self._tones = array("q"), bytearray()
+        self._by_start, self._by_end = array("L"), array("L")
 
     def add(self, attempt: ListedAttempt, now: datetime) -> None:
         """Adds the run of an attempt; one in progress lasts until now."""
@@ -69,6 +72,7 @@ class Timeline:
         if not self._starts:
             return None
         begin, end = min(self._starts), max(self._ends)
+        self._by_start, self._by_end = _order(self._starts), _order(self._ends)
         span = max(end - begin, 1.0)
         lanes, used = self._lanes()
         counts, most = self._levels(begin, span, None)
@@ -95,12 +99,8 @@ class Timeline:
         """The highest level of each column, and of all."""
         # Not a list of pairs: a million runs would take hundreds of megabytes.
         weight_of = (lambda _: 1) if weights is None else weights.__getitem__
-        places = range(len(self._starts))
-        ends = (
-            (self._ends[place], -weight_of(place))
-            for place in sorted(places, key=self._ends.__getitem__)
-        )
-        starts = ((self._starts[place], weight_of(place)) for place in self._order())
+        ends = ((self._ends[place], -weight_of(place)) for place in self._by_end)
+        starts = ((self._starts[place], weight_of(place)) for place in self._by_start)
         # At one instant, ends come first: their room is free for what begins then.
         events = merge(ends, starts)
         highest, level = [0] * COLUMNS, 0
@@ -115,12 +115,14 @@ class Timeline:
             highest[column] = max(highest[column], level)
         return highest, max(highest)
 
-    def _lanes(self) -> tuple[list[int], int]:
-        """The lane of each run in the order of their starts: the first that is free."""
+    def _lanes(self) -> tuple[array[int], int]:
+        """The lane of each run in the order of their starts; stops when there are too many."""
         busy: list[tuple[float, int]] = []
         free: list[int] = []
-        lanes, used = [0] * len(self._starts), 0
-        for place in self._order():
+        lanes, used = array("L", [0]) * len(self._starts), 0
+        for place in self._by_start:
+            if used > MOST_LANES:
+                break
             while busy and busy[0][0] <= self._starts[place]:
                 heappush(free, heappop(busy)[1])
             if free:
@@ -130,9 +132,6 @@ class Timeline:
             lanes[place] = lane
             heappush(busy, (self._ends[place], lane))
         return lanes, used
-
-    def _order(self) -> list[int]:
-        return sorted(range(len(self._starts)), key=self._starts.__getitem__)
 
     def _drawn(self, lanes: Sequence[int], used: int, begin: float, span: float) -> str:
         lane = max(3.0, min(12.0, HIGHEST_LANES / used))
@@ -144,7 +143,7 @@ class Timeline:
         """The bars of all runs; neighbours of one tone that a screen cannot separate are one."""
         grain = max(0.8, used * svg.WIDTH / MOST_BARS)
         last: dict[int, tuple[int, float, float]] = {}
-        for place in self._order():
+        for place in self._by_start:
             lane, tone = lanes[place], self._tones[place]
             x = (self._starts[place] - begin) / span * svg.WIDTH
             end = max((self._ends[place] - begin) / span * svg.WIDTH, x + grain)
@@ -158,6 +157,16 @@ class Timeline:
             last[lane] = (tone, x, max(end, x))
         for lane, (tone, x, end) in last.items():
             yield TONES[tone], x, end - x, lane
+
+
+def _order(times: array[float]) -> array[int]:
+    """The places of times, the earliest first."""
+    places = range(len(times))
+    parts = (
+        array("L", sorted(places[first : first + SORTED_AT_ONCE], key=times.__getitem__))
+        for first in places[::SORTED_AT_ONCE]
+    )
+    return array("L", merge(*parts, key=times.__getitem__))
 
 
 def _tone_of(attempt: ListedAttempt) -> int:

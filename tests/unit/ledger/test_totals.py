@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.ledger import Ledger, LedgerReader
-from orchestrator.ledger.batch_facts import SLICE_JOBS
 from orchestrator.ledger.statistics import Totals
+from orchestrator.ledger.store import SLICE_JOBS
 from orchestrator.model.attempts import Outcome
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.rules import Remedy

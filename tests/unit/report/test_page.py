@@ -6,8 +6,9 @@ import base64
 import hashlib
 import json
 import re
+import tracemalloc
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -26,6 +27,7 @@ from orchestrator.report.page.batch_page import BatchPage
 from orchestrator.report.page.comparison import Usual, figures_of
 from orchestrator.report.page.document import report_document
 from orchestrator.report.page.job_rows import DEARER, FEWER, SLOWER, JobTable, shown_job
+from orchestrator.report.page.timeline import Timeline
 from orchestrator.safe_text import SECRETS
 from tests.support.builders import NOON, make_batch
 from tests.support.listed_jobs import (
@@ -228,6 +230,24 @@ def test_timeline_of_too_many_lanes_says_so() -> None:
     assert view is not None
     assert (view.concurrency.peak, view.lanes) == (200, None)
     assert "More than 128 runs ran at once" in _text(make_page(map(listed_job, range(200))))
+
+
+def test_timeline_of_many_runs_takes_little_memory() -> None:
+    """It must draw a million runs, also when all of them ran at once."""
+    timeline, runs = Timeline(), 10_000
+    begins = [NOON + timedelta(seconds=secs) for secs in range(100)]
+    attempts = [
+        listed_attempt(started_at=begin, finished_at=begin + timedelta(hours=1)) for begin in begins
+    ]
+    for number in range(runs):
+        timeline.add(attempts[number % len(attempts)], NOON)
+    tracemalloc.start()
+    try:
+        timeline.view(UTC, max_runs=None, max_memory_mbytes=None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak / runs < 80
 
 
 def test_breakdown_adds_up_by_actor_and_by_parameter() -> None:
