@@ -6,9 +6,8 @@ import base64
 import hashlib
 import json
 import re
-import tracemalloc
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -21,13 +20,12 @@ from orchestrator.model.ids import RunId
 from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.model.progress import Progress
 from orchestrator.model.selection import Choice
-from orchestrator.model.states import AttemptState, JobStatus
+from orchestrator.model.states import JobStatus
 from orchestrator.report.failures import Failures
 from orchestrator.report.page.batch_page import BatchPage
 from orchestrator.report.page.comparison import Usual, figures_of
 from orchestrator.report.page.document import report_document
 from orchestrator.report.page.job_rows import DEARER, FEWER, SLOWER, JobTable, shown_job
-from orchestrator.report.page.timeline import Timeline
 from orchestrator.safe_text import SECRETS
 from tests.support.builders import NOON, make_batch
 from tests.support.listed_jobs import (
@@ -181,73 +179,12 @@ def test_page_shows_times_in_the_zone_of_the_batch() -> None:
     assert (_data(page)["zone"], _data(page)["offset"]) == ("Europe/Prague", 3600)
 
 
-def test_timeline_counts_runs_and_memory_at_once() -> None:
-    """Three runs of which two overlap: two at most, as one ends when the third begins."""
-    spans = [(0, 60), (30, 90), (60, 120)]
-    jobs = [
-        listed_job(
-            seq,
-            attempts=(
-                listed_attempt(
-                    seq,
-                    started_at=NOON + timedelta(seconds=begin),
-                    finished_at=NOON + timedelta(seconds=end),
-                ),
-            ),
-        )
-        for seq, (begin, end) in enumerate(spans)
-    ]
-    view = make_page(jobs).timeline
-    assert view is not None
-    assert view.memory is not None
-    assert (view.runs, view.concurrency.peak, view.memory.peak) == (3, 2, 2048)
-    assert (view.ticks[0], view.ticks[-1]) == ("13:00:00", "13:02:00")
-    assert view.lanes is not None
-    assert 'viewBox="0 0 1000 24"' in view.lanes
-
-
-def test_timeline_of_days_has_dates() -> None:
-    """After a day, a time alone would be ambiguous."""
-    last = listed_attempt(1, started_at=NOON, finished_at=NOON + timedelta(days=3))
-    view = make_page([listed_job(), listed_job(1, attempts=(last,))]).timeline
-    assert view is not None
-    assert (view.ticks[0], view.ticks[-1]) == ("11-25 13:00", "11-28 13:00")
-
-
-def test_timeline_draws_a_live_run_until_now() -> None:
-    """A run in progress is a bar of its own colour that ends at the time of the page."""
-    live = listed_attempt(state=AttemptState.STARTED, outcome=None, finished_at=None)
-    view = make_page([listed_job(status=JobStatus.RUNNING, attempts=(live,))]).timeline
-    assert view is not None
-    assert view.ticks[-1] == "14:00:00"
-    assert view.lanes is not None
-    assert 'class="going"' in view.lanes
-
-
 def test_timeline_of_too_many_lanes_says_so() -> None:
     """If more runs are concurrent than a screen has lines, they are counted, not drawn."""
     view = make_page(listed_job(seq) for seq in range(200)).timeline
     assert view is not None
     assert (view.concurrency.peak, view.lanes) == (200, None)
     assert "More than 128 runs ran at once" in _text(make_page(map(listed_job, range(200))))
-
-
-def test_timeline_of_many_runs_takes_little_memory() -> None:
-    """It must draw a million runs, also when all of them ran at once."""
-    timeline, runs = Timeline(), 10_000
-    begins = [NOON + timedelta(seconds=secs) for secs in range(100)]
-    attempts = [
-        listed_attempt(started_at=begin, finished_at=begin + timedelta(hours=1)) for begin in begins
-    ]
-    for number in range(runs):
-        timeline.add(attempts[number % len(attempts)], NOON)
-    tracemalloc.start()
-    try:
-        timeline.view(UTC, max_runs=None, max_memory_mbytes=None)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak / runs < 80
 
 
 def test_breakdown_adds_up_by_actor_and_by_parameter() -> None:
