@@ -8,10 +8,12 @@ pages shows nothing new.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from orchestrator.apify import ApifyClient, models
+from orchestrator.model.ids import RunId
 from orchestrator.model.jobs import Target, TargetKind
 
 MARGIN = timedelta(minutes=5)
@@ -20,6 +22,11 @@ MARGIN = timedelta(minutes=5)
 # The list of a busy account may never close; it then proves nothing, and is read again later.
 MOST_READINGS = 5
 PAGE_RUNS = 1000
+
+COSTS_AT_ONCE = 10_000
+"""So many costs of listed runs are held in memory: those of a million would take 250 MB."""
+
+RecordCosts = Callable[[Mapping[RunId, Decimal | None]], Awaitable[None]]
 
 
 class RunListing:

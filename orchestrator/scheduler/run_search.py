@@ -30,7 +30,7 @@ from orchestrator.model.jobs import MAX_INPUT_BYTES, RunOptions, Target, TargetK
 from orchestrator.model.runs import Run
 from orchestrator.scheduler.decide.ownership import MARK
 from orchestrator.scheduler.orphans import Orphans
-from orchestrator.scheduler.run_list import RunListing
+from orchestrator.scheduler.run_list import COSTS_AT_ONCE, RecordCosts, RunListing
 from orchestrator.scheduler.timings import TIMINGS, Timings
 
 INPUT_PAUSES_SECS = (1.0, 2.0, 4.0, 8.0)
@@ -136,27 +136,34 @@ class RunFinder:
         """Notes that the run of a send counts as absent: it is aborted if a list shows it later."""
         self.orphans.give_up(attempt.mark, attempt.listed_from)
 
-    async def read_own_runs(self, since: datetime) -> dict[RunId, Decimal | None] | None:
+    async def read_own_runs(self, since: datetime, record: RecordCosts) -> bool:
         """
         Reads the runs of the account since the batch began, when this process takes it over.
 
         Runs with a mark that no intent has are adoptable from then on.
 
+        Args:
+            record: receives what each run in the list has cost, some runs at a time.
+
         Returns:
-            what each run in the list has cost; None when the list cannot be read.
+            whether the list can be read.
 
         Raises:
             TransientError, NotAuthorized: the platform is away, or refuses the token.
         """
         costs: dict[RunId, Decimal | None] = {}
 
-        def note(item: models.RunListItem) -> None:
+        async def note(item: models.RunListItem) -> None:
             if item.id in self._claimed:
                 costs[RunId(item.id)] = item.usage_total_usd
+            if len(costs) >= COSTS_AT_ONCE:
+                await record(costs)
+                costs.clear()
 
         async with self._lock:
             is_readable = await self._read_list(since, None, visit=note) is not None
-        return costs if is_readable else None
+        await record(costs)
+        return is_readable
 
     async def search_for_orphans(self) -> None:
         """
@@ -277,7 +284,7 @@ class RunFinder:
         target: Target | None,
         *,
         reads_one_by_one: bool = True,
-        visit: Callable[[models.RunListItem], None] = lambda _item: None,
+        visit: Callable[[models.RunListItem], Awaitable[None]] | None = None,
     ) -> set[Target] | None:
         """
         Reads a list of runs that began after an instant of the platform's clock.
@@ -295,7 +302,8 @@ class RunFinder:
         shown = set() if target is None else {target}
         try:
             async for item in listing:
-                visit(item)
+                if visit is not None:
+                    await visit(item)
                 if item.id in self._claimed:
                     if item.started_at is not None and item.started_at >= since:
                         shown.add(self._claimed[RunId(item.id)])

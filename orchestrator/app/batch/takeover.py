@@ -8,8 +8,10 @@ The attempt that the mark names adopts the run if it has none; see `scheduler.or
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -65,20 +67,26 @@ async def take_over(batch: OpenBatch, options: SchedulerOptions, finder: RunFind
     began = anyio.current_time()
     # The machine's clock may have been wrong by a day when the batch was made.
     since = batch.reader.began_at() or ledger.batch.created_at - CLOCK_UNCERTAINTY
-    costs = await finder.read_own_runs(since)
+
+    def platform_now() -> datetime:
+        return client.platform_now() or options.utc_now()
+
+    async def record(costs: Mapping[RunId, Decimal | None], *, are_all: bool = False) -> None:
+        asked_at = platform_now() - timedelta(seconds=anyio.current_time() - began)
+        await ledger.record_costs(costs, asked_at, are_all=are_all)
+
+    is_readable = await finder.read_own_runs(since, record)
     for _ in range(MORE_PASSES):
-        if costs is not None and not finder.has_unread:
+        if is_readable and not finder.has_unread:
             break
         # With one wrong answer, runs of another process would be started again.
         await anyio.sleep(PASS_EVERY_SECS)
-        costs = await finder.read_own_runs(since)
-    if costs is None:
+        is_readable = await finder.read_own_runs(since, record)
+    if not is_readable:
         LOG.warning("runs_not_listed", consequence="runs of another process are not noticed")
         return
-    passed = timedelta(seconds=anyio.current_time() - began)
-    platform_now = client.platform_now() or options.utc_now()
-    orphans.took_over_at = platform_now + timedelta(seconds=CLOCK_GRAIN_SECS)
-    await ledger.record_costs(costs, platform_now - passed, are_all=True)
+    orphans.took_over_at = platform_now() + timedelta(seconds=CLOCK_GRAIN_SECS)
+    await record({}, are_all=True)
     for run in await orphans.adopt_runs():
         LOG.warning("run_of_another_process_adopted", run=run.id, status=run.status)
     for run_id, target in batch.reader.run_targets():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import cast
 
@@ -8,7 +9,9 @@ import pytest
 
 from orchestrator.apify import ApifyClient, models
 from orchestrator.errors import NotAuthorized
+from orchestrator.model.ids import RunId
 from orchestrator.scheduler.orphans import Orphans
+from orchestrator.scheduler.run_list import COSTS_AT_ONCE
 from orchestrator.scheduler.run_search import RunFinder
 from tests.support.builders import NOON
 from tests.support.virtual_time import run_virtual
@@ -103,7 +106,29 @@ def test_pass_shows_what_the_runs_of_the_batch_have_cost() -> None:
     async def scenario() -> None:
         mine = {**run_json("mine", "x"), "usageTotalUsd": 0.25}
         platform = FakePlatform([mine, {**run_json("other", "curl"), "usageTotalUsd": 9}])
-        assert await finder_of(platform, "mine").read_own_runs(NOON) == {"mine": Decimal("0.25")}
+        recorded: dict[RunId, Decimal | None] = {}
+
+        async def record(costs: Mapping[RunId, Decimal | None]) -> None:
+            recorded.update(costs)
+
+        assert await finder_of(platform, "mine").read_own_runs(NOON, record)
+        assert recorded == {RunId("mine"): Decimal("0.25")}
+
+    run_virtual(scenario)
+
+
+def test_costs_of_many_runs_are_recorded_some_at_a_time() -> None:
+    """Memory stays flat when a batch of a million runs is resumed."""
+    sizes: list[int] = []
+
+    async def record(costs: Mapping[RunId, Decimal | None]) -> None:
+        sizes.append(len(costs))
+
+    async def scenario() -> None:
+        names = [f"r{number}" for number in range(COSTS_AT_ONCE + 1)]
+        platform = FakePlatform([run_json(name, "x") for name in names])
+        assert await finder_of(platform, *names).read_own_runs(NOON, record)
+        assert sizes == [COSTS_AT_ONCE, 1]
 
     run_virtual(scenario)
 
