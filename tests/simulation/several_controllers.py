@@ -30,6 +30,7 @@ from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger, location, stores
 from orchestrator.ledger.amendments import complete
 from orchestrator.ledger.postgres import ledger_session
+from orchestrator.ledger.postgres.address import parse_address
 from orchestrator.ledger.store import LeaseLost
 from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.batches import BatchState
@@ -121,7 +122,8 @@ def play_shared(
     with patch.context() as scope:
         kind = session_of(None if on_server else SharedLedger())
         if not on_server:
-            location.configure("postgresql://in.memory/night")
+            address = parse_address("postgresql://in.memory/night")
+            scope.setattr(location, "_configured", replace(location._configured, address=address))
         scope.setattr(stores, "_session", opened(kind))
         scope.setattr(ledger_session, "time", CLOCKS)
         create_ledger(folder / "ledger.sqlite", replace(make_batch(), created_at=EPOCH), jobs)

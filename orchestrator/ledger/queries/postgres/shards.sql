@@ -1,9 +1,10 @@
 -- name: join_batch
--- Begins the batch anew for the first process that joins it, and changes nothing for the others.
+-- Begins the batch anew for the first process that joins it, unless it is complete and no job waits.
 UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason = NULL,
     stop_kind = NULL, completed_at = NULL, halt_kind = NULL, halt_reason = NULL, finalizer = NULL
 WHERE NOT EXISTS (SELECT 1 FROM writers WHERE owner <> :owner AND is_fenced = 0
-    AND is_shard = 1 AND lease_until > clock_timestamp());
+    AND is_shard = 1 AND lease_until > clock_timestamp())
+    AND (state <> 'ended' OR completed_at IS NULL OR EXISTS (SELECT 1 FROM jobs WHERE status = 'WAITING'));
 
 -- name: forget_findings
 -- Begins anew what the processes of an earlier call have found out together.
