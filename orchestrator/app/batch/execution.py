@@ -124,15 +124,17 @@ async def drive(
             closed, totals = await _close(batch, reason, owes_news=owes_news, is_idle=is_idle)
             if context.shard is not None:
                 async with kept_lease(batch.ledger, context.settings, context.timings):
-                    closed = await _finish(folder, closed, reason)
+                    closed = await _report(folder, await merged(folder, closed), reason)
         if context.shard is None:
-            closed = await _finish(folder, closed, reason)
+            closed = await merged(folder, closed)
+    if context.shard is None:
+        # The log, which is uploaded too, is complete by now.
+        closed = await _report(folder, closed, reason)
     return Ending(batch=closed, totals=totals, reason=reason, live_runs=live_runs)
 
 
-async def _finish(folder: Path, closed: Batch, reason: OrchestratorError | None) -> Batch:
-    """Merges the results of a batch that is closed, and writes its reports."""
-    closed = await merged(folder, closed)
+async def _report(folder: Path, closed: Batch, reason: OrchestratorError | None) -> Batch:
+    """Writes the reports of a batch that is closed."""
     # On a full disk the figures are still shown, and the files can be written later.
     with suppress(*((StoppedEarly,) if reason else ())):
         closed = await finish(folder, closed)

@@ -70,11 +70,16 @@ class Announcer:
 
     async def start(self, folder: Path, batch: Batch) -> None:
         """
-        Pings that work on a batch begins; runs beside it until cancelled.
+        Pings that work on a batch begins; runs beside it.
 
         It also reads how the last batch ended, which `[retention]` may remove at the end.
+        Not cancelled: the ping of the end of a short batch must not overtake this one.
         """
         self.has_begun = True
+        with anyio.CancelScope(shield=True):
+            await self._start(folder, batch)
+
+    async def _start(self, folder: Path, batch: Batch) -> None:
         if self.addresses.compares:
             from orchestrator.app.notifications.endings import ending_before
 
@@ -83,7 +88,7 @@ class Announcer:
                 self.before = ending_before(folder, batch)
 
             await to_thread.run_sync(read)
-        await self._ping("start", "", self.timeout_secs)
+        await self._ping("start", "", min(SIGNAL_SECS, self.timeout_secs))
 
     async def announce(self, result: Result, code: int) -> None:
         """
