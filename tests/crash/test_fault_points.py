@@ -67,7 +67,11 @@ SYNC = 'mode = "sync"\nmemory_mbytes = 128'
 
 ABORTING = [name for name, point in POINTS.items() if point.story is Story.ABORT]
 EXPANDING = [name for name, point in POINTS.items() if point.story is Story.ROWS]
-RUNNING = [name for name in POINTS if name not in {*ABORTING, *EXPANDING}]
+RUNNING = [
+    name
+    for name, point in POINTS.items()
+    if point.story not in {Story.ABORT, Story.ROWS, Story.MERGED}
+]
 
 
 @pytest.mark.parametrize("name", RUNNING)

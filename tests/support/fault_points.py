@@ -11,6 +11,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from orchestrator.apify.run_endpoints import RunEndpoints
 from orchestrator.app.batch import final_files, lifecycle
+from orchestrator.app.outputs import merge
 from orchestrator.collector.collect import Collector
 from orchestrator.ledger import Ledger
 from orchestrator.scheduler.run_search import RunFinder
@@ -35,6 +36,7 @@ class Story(StrEnum):
         SYNC_LOST: the job is one synchronous request, whose answer is lost.
         ROWS: the items of the first job become jobs.
         ABORT: the command aborts the runs of an interrupted batch.
+        MERGED: the results of all jobs are merged.
     """
 
     PLAIN = "plain"
@@ -48,6 +50,7 @@ class Story(StrEnum):
     SYNC_LOST = "sync-lost"
     ROWS = "rows"
     ABORT = "abort"
+    MERGED = "merged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,4 +204,5 @@ POINTS = {
         aborted_collected=_before(Ledger, "mark_over"),
         aborted_settled=_after(Ledger, "mark_over"),
     ),
+    **_points_of(Story.MERGED, merging=_after(merge, "write_table")),
 }

@@ -1,0 +1,41 @@
+"""The process that merges the results of a shared batch is killed: another one closes the batch."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+from tests.support.command import HURRIED, Command, served_platform, sweep
+from tests.support.postgres_server import PostgresServer
+from tests.support.receivers import receiver
+
+DYING = "tests.support.two_lives:run_until_point"
+QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0.2"}
+TABLES = '[results]\n[notify]\nping_url = "{{ env.PING_URL }}"\n'
+JOBS, ITEMS = 4, 2
+
+
+def test_batch_is_announced_once_though_two_processes_die_in_its_merge(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """Each other process takes the end over: whole results, no run twice, and one message."""
+    with served_platform(tmp_path / "platform") as platform, receiver() as web:
+        variables = {**platform.variables(), **QUICK, "PING_URL": web.url}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        batch = 'schedule = "0 0 * * *"'
+        work = sweep(jobs=JOBS, batch=batch, duration_secs=0.1, items=ITEMS)
+        command.write("sweep.toml", work + TABLES)
+        words = ("run", "sweep.toml", "--ledger", server.url, "--shard")
+        dying = replace(command, program=DYING)
+        killed = [dying.start("merging", *words, name) for name in ("1/2", "2/2")]
+        errors = [process.communicate(timeout=60)[1] for process in killed]
+        assert [process.code for process in killed] == [-signal.SIGKILL] * 2, errors
+        assert web.pings.count("") == 0
+        for _ in range(2):
+            done = command.run(*words, "1/1", timeout=60)
+            assert done.code == 0, done.err
+        assert web.pings.count("") == 1
+        assert len(platform.runs()) == JOBS
+    (folder,) = (tmp_path / "output/sweep").glob("2*")
+    assert len((folder / "results/items.jsonl").read_text().splitlines()) == JOBS * ITEMS
