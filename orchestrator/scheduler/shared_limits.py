@@ -10,6 +10,7 @@ start pass that this forbids.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.errors import PlatformError
@@ -242,8 +243,12 @@ class SharedLimits:
             self.learn(refused.finding)
             if limit is not None and limit.startswith(ROOM):
                 subject = refused.finding.subject
-                others.refused[subject] = self._capacity.full(subject)
-            return True
+                full = self._capacity.full(subject)
+                # Another process may be the one that tries for more, so that the time has come.
+                others.refused[subject] = replace(full, until=max(full.until or until, until))
+                return True
+            # A target: what holds all of its jobs here may lag behind the ledger.
+            return False
         if limit is None or limit in (HALT, UNKNOWN) or refused.counts is not None:
             return False
         others.refused[limit] = Blocked(

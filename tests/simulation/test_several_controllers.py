@@ -16,8 +16,6 @@ from tests.simulation.several_controllers import history, play_shared
 from tests.simulation.shared_ledger import virtual_clock
 from tests.simulation.test_simulated_batches import SEEDS
 
-STILL_OPEN = {160}
-"""The seeds that show faults which are not understood yet; `docs/guarantees.md` names them."""
 SEEDS_ON_SERVER = 60 if os.environ.get("ORCHESTRATOR_SOAK") else 4
 
 
@@ -26,7 +24,7 @@ def test_shared_nights_start_nothing_twice_and_lose_nothing(
     tmp_path: Path, seeds: range, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Processes die, sleep, lose the server and join late: nothing is started twice or lost."""
-    for seed in set(seeds) - STILL_OPEN:
+    for seed in seeds:
         folder = tmp_path / str(seed)
         folder.mkdir()
         try:
