@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from orchestrator.errors import OrchestratorError
@@ -15,6 +15,9 @@ from orchestrator.ledger.transactions import Transactions, transaction
 from orchestrator.model.batches import Batch, BatchState, Wait
 from orchestrator.model.ids import RunId
 from orchestrator.model.progress import Progress
+
+EXACTNESS = timedelta(seconds=2)
+"""The platform's time comes from a header without fractions of a second."""
 
 
 class BatchFacts(Transactions):
@@ -71,12 +74,12 @@ class BatchFacts(Transactions):
             are_all: whether all runs of the batch were asked for. Those that ended more than a day
                 ago and are not listed any more then keep the cost that they have.
         """
-        cost_at = stored(asked_at)
+        cost_at, newest = stored(asked_at), stored(asked_at + EXACTNESS)
         for run_id, cost in costs.items():
             usd = None if cost is None else str(cost)
             # The id does not say which kind of run it is; the other statement changes no row.
             for query in ("set_cost", "set_orphan_cost"):
-                self._execute(query, run_id=run_id, cost_usd=usd, cost_at=cost_at)
+                self._execute(query, run_id=run_id, cost_usd=usd, cost_at=cost_at, newest=newest)
         if are_all:
             for first, end in slices(self._db):
                 self._execute("set_old_costs_at", cost_at=cost_at, first=first, end=end)

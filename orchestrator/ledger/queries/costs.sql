@@ -3,12 +3,12 @@
 UPDATE attempts SET cost_usd = COALESCE(:cost_usd, cost_usd), cost_at = :cost_at
 WHERE run_id = :run_id AND job_seq = (
     SELECT job_seq FROM attempts WHERE run_id = :run_id AND resurrects IS NULL)
-    AND (cost_at IS NULL OR cost_at <= :cost_at);
+    AND (cost_at IS NULL OR cost_at <= :newest);
 
 -- name: set_orphan_cost
 -- Records what an orphan run has cost, unless a later question was answered.
 UPDATE orphan_runs SET cost_usd = COALESCE(:cost_usd, cost_usd), cost_at = :cost_at
-WHERE run_id = :run_id AND (cost_at IS NULL OR cost_at <= :cost_at);
+WHERE run_id = :run_id AND (cost_at IS NULL OR cost_at <= :newest);
 
 -- name: set_costs_settle_secs
 -- Records how long after the end of a run its cost is final.

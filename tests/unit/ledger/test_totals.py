@@ -90,7 +90,7 @@ def test_answer_to_an_earlier_question_does_not_replace_a_cost(tmp_path: Path) -
 
     async def scenario() -> None:
         await run_once(ledger, 0, 1, None)
-        for cost, asked_at in (("0.30", LATER), ("0.10", LATER - timedelta(seconds=1))):
+        for cost, asked_at in (("0.30", LATER), ("0.10", LATER - timedelta(seconds=3))):
             await ledger.record_costs({RunId("run0-1"): Decimal(cost)}, asked_at)
 
     run_virtual(scenario)
