@@ -6,7 +6,6 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from tests.support.command import (
     wait_until,
 )
 from tests.support.fault_points import POINTS, Story
-from tests.support.postgres_server import PostgresServer, running_server, why_absent
+from tests.support.postgres_server import PostgresServer
 
 MORTAL = "tests.support.two_lives:run_until_point"
 POINTS_OF_ROWS = [name for name, point in POINTS.items() if point.story is Story.ROWS]
@@ -58,16 +57,6 @@ needs = ["detail-*", "profile-1-2"]
 input = { duration_secs = 0.1, items = 1, item = { rows = '{{ needs["detail-*"].items }}' } }
 """
 JOBS = 1 + 3 + 1 + 1
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A server of the test's own."""
-    reason = why_absent()
-    if reason is not None:
-        pytest.skip(reason)
-    with running_server() as one:
-        yield one
 
 
 def start(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,27 +10,14 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from orchestrator.ledger import location
 from tests.crash.test_kills import QUICK
 from tests.support.command import HURRIED, ROOT, Command, served_platform, sweep
 from tests.support.indexed_job import IndexedJob, job_of
-from tests.support.postgres_server import PostgresServer, running_server, why_absent
+from tests.support.postgres_server import PostgresServer
 
 SCHEMAS = ROOT / "tests" / "data" / "kubernetes.schema.json"
 NIGHTLY = 'schedule = "15 2 * * *"\ntimezone = "UTC"\nmax_runs = 4'
 DUE = datetime(2026, 11, 25, 2, 15, tzinfo=UTC)
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A server of the test's own."""
-    reason = why_absent()
-    if reason is not None:
-        pytest.skip(reason)
-    with running_server() as one:
-        location.configure(one.url)
-        yield one
-        location.configure(None)
 
 
 def manifest(command: Command, *words: str) -> str:

@@ -71,7 +71,7 @@ class ClaimedJobs:
         return answer | self._intend(given, row)
 
     def kept_by_finding(self, wanted: Row) -> tuple[str, Any] | None:
-        """The target that is held, whatever the limits say."""
+        """The target, if no job of it may start now; the limits do not matter for that."""
         target = self._finding(wanted["target"])
         is_paused = bool(target.get("reason")) and (
             target.get("probe") is not None or self._moment < target["probe_at"]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from orchestrator.apify import Request
 from orchestrator.group_worker import Work
-from tests.simulation.mortal_process import Killed, Life
-from tests.simulation.platform import SimPlatform
+from tests.simulation.mortal_process import Killed, Life, MortalTransport
 from tests.support.scripted_transport import Reply
 
 T = TypeVar("T")
@@ -99,18 +98,10 @@ def _is_intent(work: Work) -> bool:
     return getattr(getattr(work.perform, "func", None), "__name__", "") == "intend"
 
 
-class HeldTransport:
+class HeldTransport(MortalTransport):
     """The transport of one process to the platform."""
 
-    def __init__(self, platform: SimPlatform, life: HeldLife) -> None:
-        self._platform = platform
-        self._life = life
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        """Does nothing."""
+    _life: HeldLife
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[Reply]:
