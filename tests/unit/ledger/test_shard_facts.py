@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -20,6 +21,8 @@ from orchestrator.group_worker import InlineWorker, Work
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger, location
 from orchestrator.ledger.claims import MONEY, RUNS, Refused, Share
 from orchestrator.ledger.expansion_facts import Place, TakeNew
+from orchestrator.ledger.postgres.connection_rows import statement
+from orchestrator.ledger.postgres.deployment import connect as open_connection
 from orchestrator.ledger.postgres.ledger_session import PostgresSession
 from orchestrator.ledger.store import LeaseLost, Store
 from orchestrator.ledger.stores import connect
@@ -39,6 +42,11 @@ SHARE = Share(
     max_runs=2,
     max_memory_mbytes=None,
     max_cost_usd=None,
+)
+ATTEMPTS_READ = (
+    b"SELECT COALESCE(seq_tup_read, 0) + COALESCE(idx_tup_fetch, 0) AS rows_read "
+    b"FROM pg_stat_xact_user_tables WHERE relname = 'all_attempts' "
+    b"AND schemaname = current_schema()"
 )
 LONG, SHORT = 3600.0, 0.001
 """Leases in seconds: one that lasts, and one that has expired when the next process looks."""
@@ -369,3 +377,24 @@ async def test_claims_of_one_transaction_count_together(controllers: Controllers
     assert isinstance(second, Attempt)
     assert [first.job.seq, second.job.seq] == [4, 1]
     assert third == Refused(limit=RUNS, reason="2 of 2 runs")
+
+
+async def test_claim_reads_few_attempts_however_many_are_open(tmp_path: Path) -> None:
+    """What a claim costs does not grow with the number of runs in progress."""
+    many = Controllers(tmp_path, 300)
+    ledger = await many.join()
+    share = replace(SHARE, max_runs=1000)
+    for seq in range(299):
+        await intend(ledger, seq, share=share)
+    address = location.configured_address()
+    assert address is not None
+    last = {"seq": 299, "number": 1, "mark": "m", "word": "w", "mbytes": 1}
+    last |= {"max_runs": 1000, "intent_at": NOON.isoformat(), "caps_itself": 1}
+    with closing(open_connection(address)) as connection, connection.transaction():
+        connection.execute(statement("choose_batch"), {"id": make_batch().id})
+        values = {"owner": "another", "wanted": json.dumps([last])}
+        claimed = connection.execute(statement("claim_jobs"), values).fetchall()
+        read = connection.execute(ATTEMPTS_READ).fetchall()
+    assert [row["next_mark"] for row in claimed] == ["m1w"]
+    assert read[0]["rows_read"] < 10
+    many.close()
