@@ -202,7 +202,7 @@ class _Serving:
             case RunNew():
                 self._warn_of_midnight()
                 return await self._run_new()
-            case Resume() if self.run.shares:
+            case Resume() | Complete() if self.run.shares:
                 return await self._join(step.folder, self.run.context)
             case Resume():
                 return await self._resume(step.folder, self.run.context)

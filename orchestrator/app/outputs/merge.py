@@ -6,10 +6,14 @@ Only jobs that succeeded are in it. The folder appears in one step, or does not 
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -73,21 +77,18 @@ def merge_results(folder: Path, plan: ResultsPlan) -> Table:
     Raises:
         NotMerged: a library is missing, or files are not as they were collected.
     """
-    part = folder / ".results.new"
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
         with ExitStack() as stack:
-            seen = stack.enter_context(seen_before(folder, plan)) if plan.new_only else None
-            table = write_table(partial(sources_of, folder), plan, part, seen=seen)
-        _publish(part, folder / "results")
+            part = stack.enter_context(_own_part(folder))
+            with ExitStack() as history:
+                seen = history.enter_context(seen_before(folder, plan)) if plan.new_only else None
+                table = write_table(partial(sources_of, folder), plan, part, seen=seen)
+            _publish(part, folder / "results")
     except OSError as error:
         raise NotMerged(
             f"results could not be written ({error.strerror or error}); correct that, then run "
             "orchestrator collect to write them"
         ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return table
 
 
@@ -140,14 +141,58 @@ def _remember(earlier: Found, plan: ResultsPlan, seen: Seen) -> None:
         LOG.warning("history_not_read", batch=str(earlier.folder), error=str(error))
 
 
+@contextmanager
+def _own_part(folder: Path) -> Iterator[Path]:
+    """
+    A new folder of this process; those that killed processes have left are removed.
+
+    A process that was silent for too long may still merge when another one does so in its place.
+    """
+    for mark in folder.glob(".results.*.lock"):
+        with suppress(OSError), _locked(mark, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            _remove(mark)
+    mark = folder / f".results.{secrets.token_hex(4)}.lock"
+    with _locked(mark, fcntl.LOCK_EX):
+        part = mark.with_suffix(".new")
+        part.mkdir()
+        try:
+            yield part
+        finally:
+            _remove(mark)
+
+
+@contextmanager
+def _locked(mark: Path, kind: int) -> Iterator[None]:
+    """Locks a file; the system releases it when the process dies."""
+    handle = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, kind)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove(mark: Path) -> None:
+    """Removes what is left of a merge."""
+    for suffix in (".new", ".old"):
+        shutil.rmtree(mark.with_suffix(suffix), ignore_errors=True)
+    mark.unlink(missing_ok=True)
+
+
 def _publish(part: Path, results: Path) -> None:
     """Flushes the new results and gives them their name; removes the old ones."""
     for path in [*part.rglob("*"), part]:
         flush_path(path)
-    old = results.with_name(".results.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if results.exists():
-        results.rename(old)
-    part.rename(results)
+    old = part.with_suffix(".old")
+    while True:
+        with suppress(FileNotFoundError):
+            results.rename(old)
+        try:
+            part.rename(results)
+            break
+        except OSError as error:
+            # Another process has published its results just now: these replace them, too.
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            shutil.rmtree(old, ignore_errors=True)
     flush_path(results.parent)
-    shutil.rmtree(old, ignore_errors=True)
