@@ -169,6 +169,14 @@ class FaultPicker:
         """How many faults have happened."""
         return sum(self._injected)
 
+    @property
+    def injected_of_kinds(self) -> dict[str, int]:
+        """How many faults of each kind have happened."""
+        found = {rule.do.value: 0 for rule, _, _ in self._rules}
+        for (rule, _, _), count in zip(self._rules, self._injected, strict=True):
+            found[rule.do.value] += count
+        return found
+
     def pick(self, method: str, path: str, cap: str | None = None) -> FaultRule | None:
         """
         Returns the rule that applies to this request; None for a correct answer.

@@ -120,6 +120,21 @@ async def test_fault_below_a_cap_leaves_an_invalid_cap_to_the_api(tmp_path: Path
         assert reply.status == 400
 
 
+async def test_state_counts_the_faults_of_each_kind(tmp_path: Path) -> None:
+    """A test can say how much has gone wrong, also where two rules have one kind."""
+    async with calling(tmp_path) as call:
+        rules = [
+            {"do": "error-before", "times": 1},
+            {"do": "error-before", "times": 1},
+            {"do": "rate-limited", "path": "/nothing$"},
+        ]
+        await _control(call, "faults", {"rules": rules})
+        for _ in range(3):
+            await call("GET", "users/me")
+        state = await _control(call, "clock", {"advanceSecs": 0})
+        assert state.data["faultsOfKinds"] == {"error-before": 2, "rate-limited": 0}
+
+
 @pytest.mark.parametrize(
     "mistake", [{"schema": 5}, {"pricingInfos": 5}, {"status": "GONE"}, {"durationSecs": "long"}]
 )

@@ -146,5 +146,6 @@ def _state(context: Context) -> dict[str, Any]:
         "aheadSecs": round(context.timers.ahead_secs, 3),
         "limits": {name: getattr(account, attribute) for name, attribute in _LIMITS.items()},
         "faultsInjected": context.faults.injected,
+        "faultsOfKinds": context.faults.injected_of_kinds,
         "runs": len(context.runs.all),
     }
