@@ -28,10 +28,28 @@ def at(command: Command, instant: datetime) -> Command:
     Only the wall clock is shifted. Durations are measured by another clock.
     """
     shift = (instant - datetime.now(UTC)) / timedelta(seconds=1)
+    return _shifted(command, {"FAKETIME": f"{shift:+.0f}"})
+
+
+def adjustable(command: Command, home: Path) -> tuple[Command, Path]:
+    """The command with a home of its own, and the file with which `set_ahead` sets its clock."""
+    home.mkdir(exist_ok=True)
+    # The library reads this file when it has no variable with the shift.
+    return _shifted(command, {"HOME": str(home)}), home / ".faketimerc"
+
+
+def set_ahead(file: Path, secs: float) -> None:
+    """Sets the clock of processes that run already, too; negative seconds set it back."""
+    new = file.with_suffix(".new")
+    new.write_text(f"{secs:+.0f}\n")
+    new.replace(file)
+
+
+def _shifted(command: Command, more: dict[str, str]) -> Command:
     variables = {
         **command.variables,
+        **more,
         "LD_PRELOAD": str(find_library()),
-        "FAKETIME": f"{shift:+.0f}",
         # A child of the fork server has a shift of its own.
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",

@@ -298,13 +298,14 @@ class ServedPlatform:
         """Creates something by the API, and returns it."""
         return json.loads(self._send("POST", path, value, version=version)).get("data")
 
-    def post_control(self, what: str, value: Any) -> None:
-        """Changes the emulator itself: `reset`, `actors`, `limits`, …."""
+    def post_control(self, what: str, value: Any) -> Any:
+        """Changes the emulator itself: `reset`, `actors`, `limits`, …; returns its new state."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         body = b"" if value is None else json.dumps(value).encode()
         url = f"{self.url}/__emulator/{what}"
         request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310
-        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - on loopback
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - on loopback
+            return json.load(answer)["data"]
 
     def put(self, path: str, value: Any) -> None:
         """Stores a value by the API."""

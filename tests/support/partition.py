@@ -47,7 +47,12 @@ class Partition:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._to))
+                try:
+                    far = socket.create_connection(("127.0.0.1", self._to))
+                except OSError:
+                    # The server is away: the client sees a connection that ends.
+                    near.close()
+                    continue
                 self._sockets += [near, far]
                 for one, other in ((near, far), (far, near)):
                     Thread(target=self._forward, args=(one, other), daemon=True).start()
