@@ -368,12 +368,15 @@ def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _migrate(connection: LedgerConnection, version: int) -> None:
-    for number, sql in enumerate(migrations()[version:], start=version + 1):
-        with connection.atomic():
+    missing = migrations()[version:]
+    if not missing:
+        return
+    # All at once, because each commit waits for the disk; they commit with their record, or not.
+    with connection.atomic():
+        for sql in missing:
             for statement in statements(sql):
                 connection.execute(statement)
-            # In the same transaction: a migration commits with its record or not at all.
-            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute(f"PRAGMA user_version = {len(migrations())}")
 
 
 @contextmanager

@@ -6,12 +6,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypeVar
 
 import anyio
 
 from orchestrator.model.batches import PoolLimits
 
+Row = TypeVar("Row")
 EPOCH = datetime(2026, 11, 25, tzinfo=UTC)
 STEPS_SECS = (20.0, 330.0, 3600.0, 86400.0)
 COST_LAGS_SECS = (0.0, 8.0, 25.0, 90.0)
@@ -75,7 +76,7 @@ class Conditions:
         set_by = sum(secs for at, secs in self.clock_steps if at <= now)
         return EPOCH + timedelta(seconds=now + set_by)
 
-    def page(self, rows: Sequence[dict[str, Any]], offset: int) -> list[dict[str, Any]]:
+    def page(self, rows: Sequence[Row], offset: int) -> list[Row]:
         """A page of a list, with its faults."""
         if self.page_fault == "overlaps":
             offset = max(0, offset - 2)

@@ -101,10 +101,7 @@ class SimPlatform:
                 yield Reply(status=502, headers=CIMultiDict(), chunks_=(b"<html>bad</html>",))
                 return
         answer = await self._answer(request, trouble)
-        # Without user agents, the run of a lost start cannot be distinguished from another one.
-        named = list(self.runs.values())[:9] if self.conditions.tells_agents else []
-        others = [self._to_json(run, 0.0) for run in named]
-        answer = odd_after(trouble, request, answer, self._chance, others)
+        answer = odd_after(trouble, request, answer, self._chance, self._first_runs)
         match trouble:
             case "reset-after":
                 raise ConnectionLost("reset")
@@ -256,7 +253,7 @@ class SimPlatform:
     def _list(self, query: dict[str, list[str]], now: float, of: str | None = None) -> Reply:
         after = datetime.fromisoformat(query.get("startedAfter", ["2000-01-01T00:00Z"])[0])
         found = [
-            self._to_json(run, now)
+            run
             for run in self.runs.values()
             if run.listed_from <= now
             and self._clock(run.begins) >= after
@@ -264,7 +261,8 @@ class SimPlatform:
         ]
         if "desc" in query:
             found.reverse()
-        page = self.conditions.page(found, int(query.get("offset", ["0"])[0]))
+        rows = self.conditions.page(found, int(query.get("offset", ["0"])[0]))
+        page = [self._to_json(run, now) for run in rows]
         if not self.conditions.lists_agents:
             for item in page:
                 item["meta"].pop("userAgent", None)
@@ -279,6 +277,12 @@ class SimPlatform:
         end = min(given, offset + int(query["limit"][0])) if "limit" in query else given
         lines = b"".join(b'{"i":%d}\n' % number for number in range(offset, end))
         return Reply(200, CIMultiDict({"X-Apify-Pagination-Total": str(count)}), (lines,))
+
+    def _first_runs(self) -> list[dict[str, Any]]:
+        """Those that an unexpected answer to a start may name."""
+        # Without user agents, the run of a lost start cannot be distinguished from another one.
+        named = list(self.runs.values())[:9] if self.conditions.tells_agents else []
+        return [self._to_json(run, 0.0) for run in named]
 
     def _to_json(self, run: SimRun, now: float) -> dict[str, Any]:
         life = run.life(now)

@@ -55,6 +55,7 @@ from tests.simulation.simulated_batch import (
     check_job,
     costs_of,
     random_job,
+    usual_settings,
 )
 from tests.simulation.simulated_run import Allowed
 from tests.support.builders import make_batch
@@ -207,7 +208,7 @@ async def _shard(night: Night, shard: Shard, life: HeldLife) -> None:
 
 
 async def _work(night: Night, shard: Shard, life: HeldLife) -> None:
-    settings = Settings()
+    settings = usual_settings()
     options = SchedulerOptions(
         settings=settings,
         room=replace(ANY_ROOM, prices=NO_PRICES if night.platform.conditions.has_budget else None),

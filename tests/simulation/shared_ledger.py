@@ -153,10 +153,18 @@ class SharedLedger(sqlite3.Connection):
         self.create_function("home_of", 1, lambda key: ord(key[-1]), deterministic=True)
         self.create_function("takes_usd", 5, _takes_usd)
         self.create_function("is_final", 3, _is_final)
-        for script in (*migrations(Dialect.SQLITE), OURS):
-            self.executescript(script)
-        for event in ("insert", "update of state, cost_usd, cost_at, reserved_usd"):
-            self.executescript(COUNTED.format(name=event[:6], event=event))
+        empty_ledger().backup(self)
+
+
+@cache
+def empty_ledger() -> sqlite3.Connection:
+    """A ledger without a batch, of which each simulation gets a copy."""
+    made = sqlite3.connect(":memory:", isolation_level=None)
+    for script in (*migrations(Dialect.SQLITE), OURS):
+        made.executescript(script)
+    for event in ("insert", "update of state, cost_usd, cost_at, reserved_usd"):
+        made.executescript(COUNTED.format(name=event[:6], event=event))
+    return made
 
 
 def _takes_usd(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +157,12 @@ class Backup:
             file.write_bytes(data)
 
 
+@cache
+def usual_settings() -> Settings:
+    """Those of every simulated process."""
+    return Settings()
+
+
 def costs_of(job: Job) -> float:
     """The final cost of all runs of a job."""
     given = json.loads(job.input.body) if job.input.body else OF_A_TASK
@@ -217,17 +223,21 @@ def _check_refused(platform: SimPlatform, job: Job, report: JobReport) -> None:
 def _refused(chance: random.Random) -> dict[str, Any]:
     """The fields of a job whose start is refused: alone, or with all jobs of its Actor."""
     whom = chance.choice(["job", "actor"])
-    kinds = [
+    name = "me/refused" if whom == "actor" else "me/actor"
+    return {
+        "target": Target(kind=TargetKind.ACTOR, id=name),
+        "refuse": chance.choice(_refusals_of(whom)),
+    }
+
+
+@cache
+def _refusals_of(whom: str) -> Sequence[tuple[int, str]]:
+    return [
         (status, kind)
         for status in (400, 403, 404, 409)
         for kind in (*documented_types(), "not-known-yet")
         if concern(status, kind) == whom
     ]
-    name = "me/refused" if whom == "actor" else "me/actor"
-    return {
-        "target": Target(kind=TargetKind.ACTOR, id=name),
-        "refuse": chance.choice(kinds),
-    }
 
 
 def random_job(seq: int, chance: random.Random, is_like: Conditions) -> Job:
@@ -308,7 +318,7 @@ async def process(
                 folder=folder,
             )
             given = SchedulerOptions(
-                settings=Settings(),
+                settings=usual_settings(),
                 room=room,
                 utc_now=wall_clock,
                 chance=chance.random,

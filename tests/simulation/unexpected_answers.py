@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,7 +45,11 @@ def odd_before(trouble: str | None, request: Request, chance: random.Random) -> 
 
 
 def odd_after(
-    trouble: str | None, request: Request, answer: Reply, chance: random.Random, others: list[Any]
+    trouble: str | None,
+    request: Request,
+    answer: Reply,
+    chance: random.Random,
+    others: Callable[[], list[dict[str, Any]]],
 ) -> Reply:
     """
     The answer to a request that has had its effect.
@@ -60,7 +65,7 @@ def odd_after(
         return answer
     run = json.loads(answer.chunks_[0])["data"]
     if trouble == "foreign":
-        run = chance.choice([*others, _stranger(run)])
+        run = chance.choice([*others(), _stranger(run)])
     elif chance.random() < 0.5:
         run["meta"].pop("userAgent", None)
     elif "userAgent" in run["meta"]:

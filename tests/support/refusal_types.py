@@ -6,6 +6,7 @@ It shares no line with the client's own table, so that one misreading is not in 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 from tests.support.openapi_requests import description
@@ -63,12 +64,14 @@ JOB = (
 BY_STATUS: dict[int, Concern] = {401: "token", 402: "plan", 403: "actor", 429: "later"}
 
 
+@cache
 def documented_types() -> list[str]:
     """Every error type that the API's description lists."""
     found: list[str] = description()["components"]["schemas"]["ErrorType"]["enum"]
     return found
 
 
+@cache
 def concern(status: int, kind: str, *, resurrects: bool = False) -> Concern:
     """
     Whom the refusal of a start concerns.

@@ -3,7 +3,7 @@ The schema by its versions: one SQL file each, applied in order and never change
 
 Each database has a folder of its own, with its own numbers.
 
-Each file commits together with the number of its version, see `connection`.
+All files that a ledger lacks commit together with the number of its version, see `connection`.
 """
 
 from __future__ import annotations
