@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from orchestrator.errors import BatchHeld
 from orchestrator.ledger.attempt_facts import AttemptFacts
 from orchestrator.ledger.claims import (
     UNKNOWN,
@@ -25,10 +26,11 @@ from orchestrator.ledger.claims import (
     claimed_of,
 )
 from orchestrator.ledger.records import WaitingJob
-from orchestrator.ledger.rows import attempt_of, stored, waiting_of
+from orchestrator.ledger.rows import attempt_of, batch_of, stored, waiting_of
 from orchestrator.ledger.store import Row
 from orchestrator.ledger.transactions import AfterCommit, answered_transaction, transaction
 from orchestrator.model.attempts import Attempt, mark_stem
+from orchestrator.model.batches import BatchState
 from orchestrator.model.ids import JobKey, RunId
 from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.states import JobStatus
@@ -69,7 +71,8 @@ class News:
         halt_kind, halt_reason: why nothing more may be started; None while jobs are started.
         has_work: whether some job is not settled.
         runs: how many runs are in progress, of all processes.
-        is_complete: whether the batch was closed, and its results and reports are made.
+        is_closed: whether the batch was closed.
+        is_complete: whether its results and reports are made, too.
         expansions: that were recorded, by any process.
         processes: how many start runs, this one included.
         others_are_hungry: whether a limit has kept another one from a start of late.
@@ -81,6 +84,7 @@ class News:
     halt_reason: str | None
     has_work: bool
     runs: int
+    is_closed: bool
     is_complete: bool
     processes: int
     others_are_hungry: bool
@@ -92,11 +96,31 @@ class ShardFacts(AttemptFacts):
     """Facts that processes share."""
 
     @transaction
-    def join(self) -> None:
-        """Begins to work on a batch beside other processes."""
+    def join(self) -> bool:
+        """
+        Begins to work on a batch beside other processes.
+
+        A batch that was stopped by its own rules or on request stays halted: a process that was
+        paused, or that an engine starts again, starts nothing of it. Only `take_over` ends that.
+
+        Returns:
+            whether work may be left; otherwise the batch is closed.
+
+        Raises:
+            BatchHeld: a process that works alone holds the batch.
+        """
+        # A process that was paused may have lost its own lock with its connection.
+        if not self._execute("share_lock").fetchone()["is_ours"]:
+            raise BatchHeld(
+                f"{self.batch.name}/{self.batch.id}: another process has taken this batch over; "
+                "wait until it ends"
+            )
         self._execute("set_shard", owner=self._owner)
-        if self._execute("join_batch", owner=self._owner).rowcount:
+        if batch_of(self._execute("select_batch").fetchone()).is_done:
+            self._execute("keep_stopped")
+        elif self._execute("join_batch", owner=self._owner).rowcount:
             self._execute("forget_findings")
+        return bool(self._execute("select_openness").fetchone()["is_open"])
 
     @transaction
     def steal(self) -> list[Attempt]:
@@ -218,6 +242,7 @@ class ShardFacts(AttemptFacts):
             halt_reason=state["halt_reason"],
             has_work=bool(state["has_work"]),
             runs=int(state["runs"]),
+            is_closed=state["state"] != BatchState.OPEN,
             is_complete=state["completed_at"] is not None,
             expansions=[Expansion(**row) for row in expansions],
             processes=others["processes"],
@@ -255,6 +280,11 @@ class ShardFacts(AttemptFacts):
         self._fence_expired()
         self._execute("set_working", owner=self._owner, is_working=0)
         return self._execute("seek_end", owner=self._owner).rowcount == 1
+
+    @transaction
+    def has_left_attempts(self) -> bool:
+        """Whether processes that were fenced off have left attempts that nobody has taken."""
+        return bool(self._execute("select_left_attempts").fetchone()["are_left"])
 
     @transaction
     def leave_batch(self) -> None:

@@ -6,7 +6,8 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from tests.support.command import HURRIED, Command, served_platform, sweep
+from tests.crash.test_shards import writers
+from tests.support.command import HURRIED, Command, served_platform, sweep, wait_until
 from tests.support.postgres_server import PostgresServer
 from tests.support.receivers import receiver
 
@@ -39,3 +40,34 @@ def test_batch_is_announced_once_though_two_processes_die_in_its_merge(
         assert len(platform.runs()) == JOBS
     (folder,) = (tmp_path / "output/sweep").glob("2*")
     assert len((folder / "results/items.jsonl").read_text().splitlines()) == JOBS * ITEMS
+
+
+def test_process_that_was_paused_starts_nothing_of_a_batch_that_was_aborted(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """It sleeps past its lease; `abort` ends the batch and its runs; awake, it ends with 3, too."""
+    with served_platform(tmp_path / "platform") as platform:
+        variables = {**platform.variables(), **QUICK}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        batch = 'max_runs = 4\nschedule = "0 0 * * *"'
+        command.write("sweep.toml", sweep(jobs=12, batch=batch, duration_secs=60))
+        words = ("run", "sweep.toml", "--ledger", server.url, "--shard")
+        processes = [command.start(*words, name) for name in ("1/2", "2/2")]
+        wait_until(lambda: len(platform.runs()) == 4, "four runs", secs=60)
+        wait_until(lambda: writers(server) == 2, "two processes", secs=60)
+        paused, other = processes
+        paused.send_signal(signal.SIGSTOP)
+        aborted = command.run("abort", "sweep", "--ledger", server.url, timeout=60)
+        assert aborted.code == 0, aborted.err
+        _, errors = other.communicate(timeout=30)
+        assert other.code == 3, errors
+        assert {run["status"] for run in platform.runs()} == {"ABORTED"}
+        paused.send_signal(signal.SIGCONT)
+        _, errors = paused.communicate(timeout=30)
+        assert paused.code == 3, errors
+        assert "lease lost" in errors
+        restarted = command.run(*words, "1/2", timeout=30)
+        assert restarted.code == 3, restarted.err
+        assert len(platform.runs()) == 4
+        status = command.run("status", "sweep", "--ledger", server.url)
+        assert "abort" in status.out, status.out

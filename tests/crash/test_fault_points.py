@@ -34,6 +34,7 @@ SHARED = {
     "hold_lease",
     "intend",
     "join",
+    "has_left_attempts",
     "leave_batch",
     "seek_end",
     "set_claim",

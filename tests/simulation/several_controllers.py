@@ -25,10 +25,10 @@ from orchestrator.app.batch.queued_jobs import queue_of, queued_attempt, queued_
 from orchestrator.app.batch.spending import usage_now
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.setup.settings import Settings
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import BatchAborted, OrchestratorError
 from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger, location, stores
-from orchestrator.ledger.amendments import complete
+from orchestrator.ledger.amendments import complete, halt_shards
 from orchestrator.ledger.postgres import ledger_session
 from orchestrator.ledger.postgres.address import parse_address
 from orchestrator.ledger.store import LeaseLost
@@ -76,14 +76,18 @@ class Night:
     What the processes of one simulation share.
 
     Attributes:
+        stops_after: when somebody aborts the batch, in seconds; None for never.
         closings: how often a process has closed the batch to its end.
+        closed_at: when that was for the first time.
     """
 
     folder: Path
     platform: SimPlatform
     chance: random.Random
     jobs: Sequence[Job]
+    stops_after: float | None = None
     closings: int = 0
+    closed_at: float | None = None
     is_begun: bool = False
     lives: list[HeldLife] = field(default_factory=list)
 
@@ -97,6 +101,11 @@ class Night:
         """Whether the batch has been closed, and no process is needed any more."""
         return self.closings > 0
 
+    @property
+    def begins_more(self) -> bool:
+        """Whether a further process may begin: also late, after somebody has stopped the batch."""
+        return self.stops_after is not None or not self.is_over
+
 
 def conditions_of_night(seed: int) -> Conditions:
     """Those of a simulation of one process, without what several cannot have."""
@@ -104,13 +113,19 @@ def conditions_of_night(seed: int) -> Conditions:
 
 
 def play_shared(
-    seed: int, folder: Path, patch: pytest.MonkeyPatch, *, on_server: bool = False
+    seed: int,
+    folder: Path,
+    patch: pytest.MonkeyPatch,
+    *,
+    on_server: bool = False,
+    is_stopped: bool = False,
 ) -> SimPlatform:
     """
     Plays a night and checks all invariants; a failure names the invariant.
 
     Args:
         on_server: whether the ledger is at the server of the settings, and not in memory.
+        is_stopped: whether somebody aborts the batch.
     """
     chance = random.Random(f"shared {seed}")  # noqa: S311 - to be repeatable
     is_like = conditions_of_night(seed)
@@ -128,7 +143,8 @@ def play_shared(
         scope.setattr(stores, "_session", opened(kind))
         scope.setattr(ledger_session, "time", CLOCKS)
         create_ledger(folder / "ledger.sqlite", replace(make_batch(), created_at=EPOCH), jobs)
-        night = Night(folder, platform, chance, jobs)
+        stops_after = chance.uniform(1, 90) if is_stopped else None
+        night = Night(folder, platform, chance, jobs, stops_after)
         run_virtual(_all_controllers, night)
         _check_night(night)
         stores.discard(night.path)
@@ -141,9 +157,30 @@ def _check_night(night: Night) -> None:
     platform.hold(night.closings >= 1, "a process closes the batch")
     platform.check_limits()
     assert not platform.violations, platform.violations
+    if night.stops_after is not None:
+        _check_stop(night)
+        return
     with LedgerReader(night.path) as reader:
         for job, report in zip(night.jobs, reader.reports(), strict=True):
             check_job(night.folder, platform, job, report)
+
+
+def _check_stop(night: Night) -> None:
+    """Nothing is begun after the batch was closed, and nothing of it is left at the platform."""
+    closed_at = night.closed_at
+    assert closed_at is not None
+    for run in night.platform.runs.values():
+        last = run.lives[-1]
+        assert last.begins <= closed_at, f"a stopped batch stays stopped: {run.mark} begins later"
+        assert last.ends <= closed_at, f"a stopped batch leaves no run: {run.mark} is live"
+
+
+async def _stop(night: Night) -> None:
+    """Somebody aborts the batch, unless it has ended by then."""
+    assert night.stops_after is not None
+    await anyio.sleep(night.stops_after)
+    if not night.is_over:
+        halt_shards(night.path, BatchAborted("aborted"))
 
 
 async def _all_controllers(night: Night) -> None:
@@ -154,6 +191,8 @@ async def _all_controllers(night: Night) -> None:
                 # Some say that there are more or fewer shards than there are.
                 said = max(number, of + night.chance.choice([-1, 0, 0, 1]))
                 group.start_soon(_machine, night, Shard(number=number, of=said))
+            if night.stops_after is not None:
+                group.start_soon(_stop, night)
     night.platform.hold(not scope.cancelled_caught, "no wait is too long")
 
 
@@ -162,13 +201,13 @@ async def _machine(night: Night, shard: Shard) -> None:
     chance = night.chance
     await anyio.sleep(0 if shard.number == 1 else chance.choice([0.0, 0.1, 5.0, 60.0]))
     for _ in range(chance.choice([0, 1, 1, 2])):
-        if night.is_over:
+        if not night.begins_more:
             return
         life = HeldLife(chance.randrange(1, 200) if chance.random() < 0.4 else None)
         if not await _has_died(night, shard, life):
             return
         await anyio.sleep(chance.uniform(0, 60))
-    if not night.is_over:
+    if night.begins_more:
         await _shard(night, shard, HeldLife())
 
 
@@ -231,7 +270,7 @@ async def _work(night: Night, shard: Shard, life: HeldLife) -> None:
                 files=Files(InlineWorker(life.around(flush_group))),
                 folder=night.folder,
             )
-            reason = await _schedule(night, batch, options)
+            reason = await _schedule(night, batch, options) if await batch.ledger.join() else None
             await _end(night, batch, reason, settings)
 
 
@@ -245,7 +284,7 @@ async def _schedule(
     night.is_begun = True
     others = sharing.make_peers(batch, options)
     await others.begin()
-    attempts = await sharing.join(batch, options)
+    attempts = await sharing.take_left(batch, options)
     await batch.ledger.set_costs_settle_secs(SETTLE_SECS)
     scheduler = make_scheduler(
         batch,
@@ -296,13 +335,17 @@ async def _end(
 ) -> None:
     """As `execution.drive` after the scheduler."""
     is_ours, reason = await sharing.await_end(batch, reason, settings, SLOW)
-    night.platform.hold(reason is None, f"no process stops early: {reason!r}")
+    may_stop = night.stops_after is not None and isinstance(reason, BatchAborted)
+    night.platform.hold(reason is None or may_stop, f"no process stops early: {reason!r}")
     if not is_ours:
         return
     now = night.platform.conditions.wall_clock()
-    await batch.ledger.close(BatchState.ENDED, exit_code=0, reason=None, now=now)
+    state = BatchState.ENDED if reason is None else BatchState.STOPPED
+    exit_code = 0 if reason is None else reason.exit_code
+    await batch.ledger.close(state, exit_code=exit_code, reason=reason, now=now)
     complete(night.path, now)
     night.closings += 1
+    night.closed_at = night.closed_at or anyio.current_time()
 
 
 def history(platform: SimPlatform) -> str:

@@ -97,6 +97,7 @@ WORDS = {
 }
 OTHERWISE = {
     "forget_findings": "DELETE FROM findings",
+    "share_lock": "SELECT 1 AS is_ours",
     "select_due_costs": """
         SELECT DISTINCT run_id FROM attempts CROSS JOIN batch
         WHERE run_id IS NOT NULL AND reused_from IS NULL

@@ -21,13 +21,13 @@ from tests.simulation.test_planted_bugs import words_of
 SEEDS = 40
 
 
-def first_failure(folder: Path, patch: pytest.MonkeyPatch) -> str:
+def first_failure(folder: Path, patch: pytest.MonkeyPatch, *, is_stopped: bool = False) -> str:
     """Plays nights until one fails; returns its message."""
     for seed in islice(count(), SEEDS):
         home = folder / str(seed)
         home.mkdir()
         try:
-            play_shared(seed, home, patch)
+            play_shared(seed, home, patch, is_stopped=is_stopped)
         except BaseException as error:  # noqa: BLE001 - any error is a failed simulation
             return words_of(error)
     return "no simulation failed"
@@ -107,3 +107,30 @@ def test_shared_nights_find_money_that_nobody_frees(
 
     monkeypatch.setattr(Peers, "_free_money", no_costs)
     assert "no process stops early: BudgetExhausted" in first_failure(tmp_path, monkeypatch)
+
+
+def test_stopped_nights_find_a_batch_that_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that comes late takes a batch that was stopped for one that was interrupted."""
+    anew = (
+        "UPDATE batch SET state = 'open', halt_kind = NULL, stop_kind = NULL, completed_at = NULL"
+    )
+    monkeypatch.setitem(shared_ledger.OTHERWISE, "keep_stopped", anew)
+    shared_ledger.statement.cache_clear()
+    found = first_failure(tmp_path, monkeypatch, is_stopped=True)
+    shared_ledger.statement.cache_clear()
+    assert "a stopped batch stays stopped" in found
+
+
+def test_stopped_nights_find_runs_that_nobody_aborts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that closes the batch leaves the runs of one that has died."""
+
+    async def nothing(_self: Ledger) -> bool:
+        """Leaves all attempts of others."""
+        return False
+
+    monkeypatch.setattr(Ledger, "has_left_attempts", nothing)
+    assert "a stopped batch leaves no run" in first_failure(tmp_path, monkeypatch, is_stopped=True)

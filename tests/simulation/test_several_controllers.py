@@ -16,7 +16,9 @@ from tests.simulation.several_controllers import history, play_shared
 from tests.simulation.shared_ledger import virtual_clock
 from tests.simulation.test_simulated_batches import SEEDS
 
-SEEDS_ON_SERVER = 60 if os.environ.get("ORCHESTRATOR_SOAK") else 4
+SOAK = bool(os.environ.get("ORCHESTRATOR_SOAK"))
+STOPPED = [range(first, first + 10) for first in range(0, 600 if SOAK else 40, 10)]
+SEEDS_ON_SERVER = 60 if SOAK else 4
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=lambda seeds: f"from-{seeds.start}")
@@ -31,6 +33,21 @@ def test_shared_nights_start_nothing_twice_and_lose_nothing(
             play_shared(seed, folder, monkeypatch)
         except BaseException as error:
             error.add_note(f"repeat: ORCHESTRATOR_SEED={seed} python -m pytest {Path(__file__)}")
+            raise
+
+
+@pytest.mark.parametrize("seeds", STOPPED, ids=lambda seeds: f"from-{seeds.start}")
+def test_stopped_nights_stay_stopped(
+    tmp_path: Path, seeds: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody aborts the batch: whoever sleeps, dies or joins late, nothing is started after."""
+    for seed in seeds:
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        try:
+            play_shared(seed, folder, monkeypatch, is_stopped=True)
+        except BaseException as error:
+            error.add_note(f"seed {seed}")
             raise
 
 

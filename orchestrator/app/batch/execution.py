@@ -26,7 +26,7 @@ from orchestrator.app.batch.progress_events import BatchEvents
 from orchestrator.app.batch.progress_tracker import ProgressTracker
 from orchestrator.app.batch.queued_jobs import queued_attempt
 from orchestrator.app.batch.reuse import reuse_results
-from orchestrator.app.batch.sharing import await_end, join, kept_lease, make_peers
+from orchestrator.app.batch.sharing import await_end, kept_lease, make_peers, take_left
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.clock import utc_now, wall_now, watch_clock
 from orchestrator.app.outputs.merge import merged
@@ -107,7 +107,9 @@ async def drive(
             if context.watcher is not None:
                 context.watcher.began(folder)
             before = batch.reader.extent()
-            reason = await _schedule(batch, options, context, early, is_new=is_new)
+            reason: OrchestratorError | None = next(iter(early), None)
+            if context.shard is None or await batch.ledger.join():
+                reason = await _schedule(batch, options, context, early, is_new=is_new)
             signals.close()
             if isinstance(reason, NOT_OURS) and not isinstance(reason, SecondCopy):
                 # This process does not own the ledger or the batch any more: nothing to close.
@@ -234,7 +236,7 @@ async def _run(
 async def _own(batch: OpenBatch, options: SchedulerOptions, context: BatchContext) -> list[Attempt]:
     """Makes this process the owner of the batch; returns its open attempts."""
     ledger, room = batch.ledger, options.room
-    attempts = await (ledger.take_over() if options.shard is None else join(batch, options))
+    attempts = await (ledger.take_over() if options.shard is None else take_left(batch, options))
     await ledger.set_costs_settle_secs(options.settings.costs_settle_secs)
     if room.keeps_days is not None:
         await ledger.set_keeps_days(room.keeps_days)

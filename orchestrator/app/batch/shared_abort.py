@@ -10,18 +10,25 @@ from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.errors import BatchAborted
 from orchestrator.ledger.amendments import halt_shards
 from orchestrator.ledger.lock import held_for
+from orchestrator.ledger.reader import read_batch
 
 LOOK_EVERY_SECS = 0.5
 
 
-def stop_shards(folder: Path, note: Callable[[str], None]) -> None:
+def stop_shards(folder: Path, note: Callable[[str], None]) -> bool:
     """
     Lets the processes that share a batch abort their runs, and waits until they have ended.
 
     Does nothing where none shares it; a process that works alone keeps the batch.
+
+    Returns:
+        whether they have closed the batch. A process that is paused may still hold it then.
     """
     if not halt_shards(folder / LEDGER, BatchAborted("`orchestrator abort` was called")):
-        return
+        return False
     note(f"{display(folder)}: waiting until the processes that share this batch have ended")
     while held_for(folder) is not None:
+        if read_batch(folder / LEDGER).completed_at is not None:
+            return True
         time.sleep(LOOK_EVERY_SECS)
+    return False

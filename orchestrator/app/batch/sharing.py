@@ -24,6 +24,7 @@ from orchestrator.errors import (
 from orchestrator.event_log import LOG
 from orchestrator.ledger import Ledger
 from orchestrator.ledger.records import WaitingJob
+from orchestrator.ledger.shard_facts import News
 from orchestrator.ledger.store import LeaseLost
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.jobs import demand_of
@@ -86,9 +87,8 @@ def make_peers(batch: OpenBatch, options: SchedulerOptions) -> Peers:
     )
 
 
-async def join(batch: OpenBatch, options: SchedulerOptions) -> list[Attempt]:
-    """Joins a batch; returns the attempts that it takes from processes that have died."""
-    await batch.ledger.join()
+async def take_left(batch: OpenBatch, options: SchedulerOptions) -> list[Attempt]:
+    """Takes the attempts of processes that have died, and returns them."""
     attempts = await batch.ledger.steal()
     for attempt in attempts:
         claim = options.room.claim_of(demand_of(attempt.job), attempt.remedy)
@@ -129,7 +129,7 @@ async def await_end(
         whether this process closes it, and why the batch stopped early.
 
     Raises:
-        LeaseLost: no other process is left, and jobs are: this one has to join the batch again.
+        LeaseLost: no other process is left, and its work is: this one has to join the batch again.
     """
     ledger = batch.ledger
     if isinstance(reason, OF_ONE_PROCESS) or not isinstance(reason, StoppedEarly | None):
@@ -148,10 +148,17 @@ async def await_end(
             reason = halt_of(news.halt_kind, news.halt_reason or "") if has_effect else None
         if news.is_complete:
             return False, reason
-        if is_ours and reason is None and news.has_work:
-            # It has made jobs of items that this process could not read, and has died.
+        if is_ours and await _has_left_work(ledger, news, reason):
             await ledger.leave_batch()
-            raise LeaseLost(f"{batch.folder}: the process that had jobs left has died")
+            raise LeaseLost(f"{batch.folder}: a process that had work left has died")
         if is_ours:
             return True, reason
         await anyio.sleep(beat_secs(settings, timings))
+
+
+async def _has_left_work(ledger: Ledger, news: News, reason: OrchestratorError | None) -> bool:
+    """Whether a process that has died left work that this one must do before it may close."""
+    if await ledger.has_left_attempts():
+        return True
+    # It has made jobs of items that this process could not read.
+    return reason is None and news.has_work and not news.is_closed

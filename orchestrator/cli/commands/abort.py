@@ -18,8 +18,8 @@ def call(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     context = make_context(options, settings)
     folder = find_batch(settings.output, options.batch)
-    stop_shards(folder, context.reporter.note)
-    with BatchLock(folder, "abort"):
+    is_closed = stop_shards(folder, context.reporter.note)
+    with BatchLock(folder, "abort", is_shared=is_closed):
         code = drive(abort_batch, folder, context)
     # Aborted jobs, and jobs that never started, are what the user wanted.
     return 0 if code in {1, BatchAborted.exit_code} else code

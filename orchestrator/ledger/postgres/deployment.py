@@ -27,11 +27,12 @@ Connection = psycopg.Connection[NamedRow]
 CONNECT_SECS = 10
 DEAD_MILLISECONDS = 20_000
 """After so long without an answer, both sides give a connection up."""
-# The server must learn soon that a client is dead, because it keeps its locks until then.
+# The server must learn soon that a client is dead or paused, because it keeps its locks until then.
 SERVER_OPTIONS = (
     "-c client_min_messages=warning -c lock_timeout=0 -c tcp_keepalives_idle=10 "
     "-c tcp_keepalives_interval=5 -c tcp_keepalives_count=2 "
-    f"-c tcp_user_timeout={DEAD_MILLISECONDS} -c idle_in_transaction_session_timeout=60000"
+    f"-c tcp_user_timeout={DEAD_MILLISECONDS} "
+    f"-c idle_in_transaction_session_timeout={DEAD_MILLISECONDS}"
 )
 LONGEST_NAME = 63
 

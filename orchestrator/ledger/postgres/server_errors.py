@@ -29,6 +29,14 @@ REFUSED_LOGIN = (
     errors.InvalidAuthorizationSpecification,
     errors.InvalidCatalogName,
 )
+AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    # This process was paused within a transaction.
+    errors.IdleInTransactionSessionTimeout,
+    # A server that has become a replica refuses to write until clients find the new primary.
+    errors.ReadOnlySqlTransaction,
+)
 LOGIN_WORDS = (
     "password authentication failed",
     "no password supplied",
@@ -72,9 +80,7 @@ def _meaning(error: psycopg.Error, address: Address) -> OrchestratorError | None
         )
     if (error.sqlstate or "").startswith(TRANSACTION_ROLLBACK):
         return Undone(f"{address.url}: the server of the ledger has undone a change ({said})")
-    # A server that has become a replica refuses to write until clients find the new primary.
-    away = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction)
-    if isinstance(error, away):
+    if isinstance(error, AWAY):
         return LedgerAway(f"{address.url}: the server of the ledger cannot be reached ({said})")
     return None
 

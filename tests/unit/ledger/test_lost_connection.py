@@ -19,6 +19,7 @@ from orchestrator.ledger.postgres.address import parse_address
 from orchestrator.ledger.postgres.ledger_session import PostgresSession
 from orchestrator.ledger.stores import discard
 from tests.support.builders import NOON, make_job, make_ledger, reopen_ledger
+from tests.support.command import wait_until
 from tests.support.postgres_server import PostgresServer, running_server, why_absent
 
 DEADLOCK = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$"
@@ -94,6 +95,32 @@ async def test_change_that_the_server_undid_is_repeated(tmp_path: Path, in_postg
 
     assert await ledger._worker.submit(change) == 1
     assert sessions == sessions[:1] * 3
+
+
+async def test_process_that_was_paused_within_a_change_connects_again(
+    tmp_path: Path, in_postgres: str
+) -> None:
+    """The server has ended its transaction, so that no other process waits for its locks."""
+    import psycopg
+
+    ledger = make_ledger(tmp_path)
+    session: Any = ledger._db
+
+    def has_ended(pid: int) -> bool:
+        with psycopg.connect(in_postgres.partition("?")[0]) as other:
+            asked = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+            return other.execute(asked, [pid]).fetchone() is None
+
+    def change() -> None:
+        with session.owned():
+            session.query("set_waits", waits="[]")
+            session._connection.execute("SET LOCAL idle_in_transaction_session_timeout = 1")
+            wait_until(lambda: has_ended(session._identity[0]), "the end of the session")
+            session.query("set_progress", progress=None)
+
+    with pytest.raises(LedgerAway):
+        change()
+    await ledger.check_owner()
 
 
 async def test_transaction_that_begins_with_many_rows_is_undone(

@@ -17,15 +17,14 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import LedgerAway
-from orchestrator.group_worker import InlineWorker, Work
+from orchestrator.group_worker import Work
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger, location
 from orchestrator.ledger.claims import MONEY, RUNS, Refused, Share
 from orchestrator.ledger.expansion_facts import Place, TakeNew
 from orchestrator.ledger.postgres.connection_rows import statement
 from orchestrator.ledger.postgres.deployment import connect as open_connection
 from orchestrator.ledger.postgres.ledger_session import PostgresSession
-from orchestrator.ledger.store import LeaseLost, Store
-from orchestrator.ledger.stores import connect
+from orchestrator.ledger.store import LeaseLost
 from orchestrator.ledger.transactions import commit_group
 from orchestrator.model.attempts import Attempt, Outcome, mark_stem
 from orchestrator.model.batches import PoolLimits
@@ -34,22 +33,13 @@ from orchestrator.model.rules import Remedy
 from orchestrator.model.shard import Shard
 from orchestrator.model.states import AttemptState, JobStatus
 from tests.support.builders import NOON, make_batch, make_job, make_run
+from tests.unit.ledger.controllers import SHARE, SHORT, Controllers, intend
 
-SHARE = Share(
-    memory_mbytes=256,
-    pools=(),
-    reserve_usd=Decimal(0),
-    max_runs=2,
-    max_memory_mbytes=None,
-    max_cost_usd=None,
-)
 ATTEMPTS_READ = (
     b"SELECT COALESCE(seq_tup_read, 0) + COALESCE(idx_tup_fetch, 0) AS rows_read "
     b"FROM pg_stat_xact_user_tables WHERE relname = 'all_attempts' "
     b"AND schemaname = current_schema()"
 )
-LONG, SHORT = 3600.0, 0.001
-"""Leases in seconds: one that lasts, and one that has expired when the next process looks."""
 
 
 @pytest.fixture(autouse=True)
@@ -57,34 +47,6 @@ def _in_postgres(postgres_schema: str) -> Iterator[None]:
     location.configure(postgres_schema)
     yield
     location.configure(None)
-
-
-class Controllers:
-    """Makes processes that share one batch."""
-
-    def __init__(self, folder: Path, jobs: int) -> None:
-        self.path = folder / "ledger.sqlite"
-        create_ledger(self.path, make_batch(), map(make_job, range(jobs)))
-        self._open: list = []
-
-    async def join(self, lease_secs: float = LONG) -> Ledger:
-        """A further process."""
-        db = self.connect()
-        db.lease(lease_secs)
-        ledger = Ledger(db, InlineWorker(partial(commit_group, db)))
-        await ledger.join()
-        return ledger
-
-    def connect(self) -> Store:
-        """A connection to the ledger."""
-        db = connect(self.path)
-        self._open.append(db)
-        return db
-
-    def close(self) -> None:
-        """Closes the connections of all processes."""
-        for db in self._open:
-            db.close()
 
 
 class HeldWorker:
@@ -104,19 +66,6 @@ class HeldWorker:
         perform_group(self._held)
         for work in self._held:
             work.hand_back()
-
-
-@pytest.fixture
-def controllers(tmp_path: Path) -> Iterator[Controllers]:
-    """Processes on a batch with six jobs."""
-    made = Controllers(tmp_path, 6)
-    yield made
-    made.close()
-
-
-async def intend(ledger: Ledger, seq: int, number: int = 1, share: Share = SHARE) -> object:
-    """What follows when a process is about to start a job."""
-    return await ledger.intend(seq, number, NOON, share, platform_at=None, caps_itself=True)
 
 
 def one_job(_take_new: TakeNew, place: Place) -> list[Job | str]:
@@ -271,29 +220,6 @@ async def test_changes_of_others_are_listed(controllers: Controllers) -> None:
     (change,) = (await second.news(since)).changes
     assert (change.status, change.error) == (JobStatus.FAILED, "refused")
     assert (await first.news(since)).changes == []
-
-
-async def test_last_process_closes_the_batch(controllers: Controllers) -> None:
-    """While another one works, none may; then one does, and the other waits for it."""
-    first, second = await controllers.join(), await controllers.join()
-    assert not await first.seek_end()
-    assert await second.seek_end()
-    assert not await first.seek_end()
-
-
-async def test_halt_reaches_all_processes(controllers: Controllers, tmp_path: Path) -> None:
-    """The first reason counts; a batch that is joined anew begins without it."""
-    first, second = await controllers.join(), await controllers.join()
-    await first.halt("BudgetExhausted", "no money")
-    await second.halt("TooManyFailures", "later")
-    news = await second.news(0)
-    assert (news.halt_kind, news.halt_reason) == ("BudgetExhausted", "no money")
-    await first.leave_batch()
-    await second.leave_batch()
-    third = await controllers.join()
-    assert (await third.news(0)).halt_kind is None
-    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
-        assert reader.batch().ended_at is None
 
 
 async def test_new_jobs_of_items_are_news_with_what_has_made_them(

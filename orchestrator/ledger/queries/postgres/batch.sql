@@ -14,11 +14,11 @@ SELECT set_config('orchestrator.batch', CAST(batch AS text), false) FROM all_bat
 WHERE id = :id;
 
 -- name: own_batch
--- Makes a process the owner of the batch; all others write no more.
+-- Makes a process the owner of the batch, which is not halted any more; all others write no more.
 WITH others AS (
     UPDATE writers SET is_fenced = 1 WHERE owner <> :owner AND is_fenced = 0),
 freed AS (UPDATE jobs SET taken_by = NULL WHERE taken_by IS NOT NULL AND status = 'WAITING')
-UPDATE batch SET owner = :owner, progress = NULL;
+UPDATE batch SET owner = :owner, progress = NULL, halt_kind = NULL, halt_reason = NULL, finalizer = NULL;
 
 -- name: insert_writer
 -- Enlists a process that writes to the batch.

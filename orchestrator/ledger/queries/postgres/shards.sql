@@ -1,10 +1,22 @@
+-- name: share_lock
+-- Keeps other processes from taking the batch over until the commit, unless one has done so.
+SELECT pg_try_advisory_xact_lock_shared(hashtext(current_schema()), hashtext(id)) AS is_ours FROM batch;
+
 -- name: join_batch
--- Begins the batch anew for the first process that joins it, unless it is complete and no job waits.
+-- Begins a batch anew that was interrupted, for the first process that joins it; one that is halted stays so.
 UPDATE batch SET state = 'open', ended_at = NULL, exit_code = NULL, stop_reason = NULL,
-    stop_kind = NULL, completed_at = NULL, halt_kind = NULL, halt_reason = NULL, finalizer = NULL
-WHERE NOT EXISTS (SELECT 1 FROM writers WHERE owner <> :owner AND is_fenced = 0
-    AND is_shard = 1 AND lease_until > clock_timestamp())
-    AND (state <> 'ended' OR completed_at IS NULL OR EXISTS (SELECT 1 FROM jobs WHERE status = 'WAITING'));
+    stop_kind = NULL, completed_at = NULL, finalizer = NULL
+WHERE halt_kind IS NULL AND NOT EXISTS (SELECT 1 FROM writers WHERE owner <> :owner AND is_fenced = 0
+    AND is_shard = 1 AND lease_until > clock_timestamp());
+
+-- name: keep_stopped
+-- Halts a batch that a process which worked alone has stopped.
+UPDATE batch SET halt_kind = COALESCE(stop_kind, 'StoppedEarly'), halt_reason = stop_reason
+WHERE halt_kind IS NULL AND state = 'stopped';
+
+-- name: select_openness
+-- Reads whether work on the batch may be left.
+SELECT state = 'open' OR EXISTS (SELECT 1 FROM open_attempts) AS is_open FROM batch;
 
 -- name: forget_findings
 -- Begins anew what the processes of an earlier call have found out together.
@@ -43,6 +55,11 @@ WHERE (job_seq, number) IN (
     AND owner NOT IN (SELECT owner FROM writers WHERE is_fenced = 0)
     FOR UPDATE SKIP LOCKED)
 RETURNING job_seq, number;
+
+-- name: select_left_attempts
+-- Reads whether processes that were fenced off have left open attempts.
+SELECT EXISTS (SELECT 1 FROM open_attempts
+    WHERE owner NOT IN (SELECT owner FROM writers WHERE is_fenced = 0)) AS are_left;
 
 -- name: take_stolen
 -- Makes a job that of the process which owns its open attempt.
