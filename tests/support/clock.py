@@ -40,6 +40,7 @@ def adjustable(command: Command, home: Path) -> tuple[Command, Path]:
 
 def set_ahead(file: Path, secs: float) -> None:
     """Sets the clock of processes that run already, too; negative seconds set it back."""
+    # A process that reads the file while it is written would see no time at all.
     new = file.with_suffix(".new")
     new.write_text(f"{secs:+.0f}\n")
     new.replace(file)

@@ -128,7 +128,8 @@ class ForkServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
-            env={**os.environ, "FAKETIME": "+0", **preloaded},
+            # Without `FAKETIME`: with it, no child would read a file with the shift.
+            env={**os.environ, **preloaded},
             text=True,
         )
         Thread(target=self._listen, daemon=True).start()

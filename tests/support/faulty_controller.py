@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 from orchestrator.app.outputs import merge
@@ -28,7 +26,6 @@ def main_with_faulty_end(words: Sequence[str]) -> None:
     Args:
         words: the folder of those files, then the arguments.
     """
-    _replace_sleep()
     _arm_end(Path(words[0]))
     main_with_short_pauses(words[1:])
 
@@ -41,12 +38,6 @@ def main_naive(words: Sequence[str]) -> None:
 
     _replace(LostStartSearch, "find", look_once)
     main_with_short_pauses(words[1:])
-
-
-def _replace_sleep() -> None:
-    """Lets threads sleep where a library shifts the clock: there, `time.sleep` fails."""
-    if "LD_PRELOAD" in os.environ:
-        _replace(time, "sleep", lambda secs: Event().wait(secs))
 
 
 def _replace(owner: Any, name: str, other: Any) -> None:
