@@ -45,6 +45,8 @@ NAIVE = "tests.support.faulty_controller:main_naive"
 NAME = "shared"
 OCCURRENCE = "2027-01-15"
 LONGEST_SECS = 1800.0
+ASK_EVERY_SECS = 0.25
+"""How often the platform is asked how many runs it has begun."""
 
 
 @dataclass(kw_only=True)
@@ -167,6 +169,7 @@ class FaultyBatch:
         self._pending = list(plan.faults)
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
+        self._asks_at = 0.0
         self._is_closer_stopped = False
         self.happened: Counter[str] = Counter()
 
@@ -181,9 +184,11 @@ class FaultyBatch:
         now = time.monotonic()
         while self._later and self._later[0][0] <= now:
             heapq.heappop(self._later)[2]()
-        begun = self._begun() if self._pending else 0
-        for fault in [fault for fault in self._pending if fault.after_runs <= begun]:
-            self._begin(fault)
+        if self._pending and now >= self._asks_at:
+            self._asks_at = now + ASK_EVERY_SECS
+            begun = self._begun()
+            for fault in [fault for fault in self._pending if fault.after_runs <= begun]:
+                self._begin(fault)
         self._find_stopped_closer()
         for machine in self._machines:
             is_dead = machine.process.has_ended and not machine.is_over

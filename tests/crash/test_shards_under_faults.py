@@ -15,11 +15,11 @@ from tests.support.postgres_server import PostgresServer
 
 SMALL = Size(
     machines=3,
-    jobs=60,
+    jobs=40,
     times=dict.fromkeys(Kind, 1),
     max_runs=6,
     starts_per_minute=60,
-    duration_secs=0.5,
+    duration_secs=0.4,
     start_deadline_secs=1.0,
     settle_secs=0.2,
 )
