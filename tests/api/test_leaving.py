@@ -16,7 +16,7 @@ from apify_emulator.testing.handle import EmulatorHandle
 from orchestrator import Batch, Event, RunStarted
 from orchestrator.errors import LeftEarly, UsageError
 from tests.api.simulated import simulated, slow, sweep
-from tests.support.command import wait_until
+from tests.support.command import LONGEST_SECS, wait_until
 
 SCRIPT = """
 from orchestrator import Batch, Job
@@ -172,6 +172,6 @@ def test_ctrl_c_of_a_script_leaves_the_batch(emulator: EmulatorHandle, tmp_path:
     )
     wait_until(lambda: statuses(emulator) == ["RUNNING"], "the run")
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=LONGEST_SECS)
     assert (out, process.returncode) == ("interrupted 130\n", 0)
     assert statuses(emulator) == ["RUNNING"]

@@ -20,6 +20,7 @@ from orchestrator.errors import (
 from orchestrator.model.ids import DatasetId, RunId
 from tests.client.both_transports import LINES, RUN, Make, client_of, read_items
 from tests.client.raw_server import ConnectionReset, ReceivedRequest, answering, http, raw_server
+from tests.support.command import LONGEST_SECS
 
 pytestmark = pytest.mark.parametrize(
     "transport", [DirectTransport, SessionTransport], ids=["direct", "session"]
@@ -41,7 +42,7 @@ async def test_silence_in_a_body_is_an_error(transport: Make, small: bool) -> No
             server, transport, silence_timeout_secs=0.2, first_byte_timeout_secs=0.3
         ) as client,
     ):
-        with anyio.fail_after(5), pytest.raises(RequestTimeout, match="silent"):
+        with anyio.fail_after(LONGEST_SECS), pytest.raises(RequestTimeout, match="silent"):
             await (client.runs.get(RunId("run1")) if small else read_items(client))
 
 

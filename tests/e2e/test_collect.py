@@ -7,7 +7,7 @@ import shutil
 import urllib.request
 from pathlib import Path
 
-from tests.support.command import Command, ServedPlatform, sweep
+from tests.support.command import LONGEST_SECS, Command, ServedPlatform, sweep
 
 
 def batch_of(command: Command) -> Path:
@@ -56,7 +56,7 @@ def test_deleted_dataset_is_an_error(command: Command, platform: ServedPlatform)
         method="DELETE",
         headers={"Authorization": f"Bearer {platform.token}"},
     )
-    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - on loopback
+    urllib.request.urlopen(request, timeout=LONGEST_SECS).close()  # noqa: S310 - on loopback
     shutil.rmtree(folder / "jobs")
     done = command.run("collect", "sweep", "--json")
     assert (done.code, done.json["fetched"]) == (1, ["job-2", "job-3"])
@@ -94,7 +94,7 @@ def test_live_jobs_are_left_to_resume(command: Command) -> None:
     folder = command.folder / "output" / "sweep" / "latest"
     wait_until(lambda: '"run_started"' in _text(folder / "log.jsonl"), "a run")
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=240)
+    process.communicate(timeout=LONGEST_SECS)
     done = command.run("collect", "sweep", "--json")
     assert done.code == 1
     assert done.json["under_way"] >= 1

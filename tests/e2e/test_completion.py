@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Command
+from tests.support.command import LONGEST_SECS, Command
 
 CHECKS = {
     # The options of a command, as bash asks the completion for them.
@@ -29,7 +29,11 @@ def test_completion_script_completes_an_option(tmp_path: Path, shell: str) -> No
         pytest.skip(f"{shell} is not installed")
     (tmp_path / "c.sh").write_text(done.out)
     ran = subprocess.run(
-        [program, "-c", CHECKS[shell]], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [program, "-c", CHECKS[shell]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_SECS,
     )
     assert "--max-runs" in ran.stdout, ran.stderr
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Command, ServedPlatform, sweep
+from tests.support.command import LONGEST_SECS, Command, ServedPlatform, sweep
 
 pytest.importorskip("obstore", reason="the extra `remote` is not installed")
 pytest.importorskip("moto", reason="there is no S3 server to test against: moto is not installed")
@@ -45,7 +45,7 @@ class Store:
             "Content-Type": "application/octet-stream",
         }
         request = urllib.request.Request(f"{self.url}/{path}", body, headers, method=method)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - on loopback
+        with urllib.request.urlopen(request, timeout=LONGEST_SECS) as answer:  # noqa: S310 - on loopback
             return bytes(answer.read())
 
     def names(self, bucket: str) -> set[str]:
@@ -62,7 +62,7 @@ def store() -> Iterator[Store]:
     )
     assert process.stdout is not None
     yield Store(f"http://127.0.0.1:{process.stdout.readline().strip()}")
-    process.communicate(timeout=240)
+    process.communicate(timeout=LONGEST_SECS)
 
 
 @pytest.fixture

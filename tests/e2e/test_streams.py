@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Command, ServedPlatform, sweep, wait_until
+from tests.support.command import LONGEST_SECS, Command, ServedPlatform, sweep, wait_until
 from tests.support.tracebacks import take_tracebacks
 
 CLOSED = {"stdout": ">&-", "stderr": "2>&-", "all": "<&- >&- 2>&-"}
@@ -100,7 +100,7 @@ def test_batch_does_not_wait_for_its_reader(command: Command) -> None:
             env=command.environment(),
             stdout=subprocess.DEVNULL,
             stderr=pipe,
-            timeout=60,
+            timeout=LONGEST_SECS,
             check=False,
         )
     assert done.returncode == 0

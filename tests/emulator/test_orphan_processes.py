@@ -15,6 +15,7 @@ import pytest
 from apify_emulator.processes.orphan_processes import kill_orphans
 from tests.emulator.caller import Caller, calling
 from tests.emulator.sample_actors import process_lives, write_actor
+from tests.support.command import LONGEST_SECS
 
 DAEMON = """
     if os.fork() == 0:
@@ -45,12 +46,12 @@ async def test_process_that_daemonises_ends_with_its_run(
     async with calling(tmp_path / "data", actors_dirs=(actors,), envs_dir=envs_dir) as call:
         run = await _start(call, "daemon")
         record = f"actor-runs/{run['id']}/key-value-store/records/PID"
-        with anyio.fail_after(60):
+        with anyio.fail_after(LONGEST_SECS):
             while (kept := await call("GET", record)).status != 200:
                 await call("GET", f"actor-runs/{run['id']}", waitForFinish=0.05)
         if "sleep" in end:
             await call("POST", f"actor-runs/{run['id']}/abort")
-        with anyio.fail_after(60):
+        with anyio.fail_after(LONGEST_SECS):
             await call.wait(run)
         assert not process_lives(kept.json())
 

@@ -15,6 +15,7 @@ from apify_emulator.errors import BuildFailed
 from apify_emulator.processes.python_requirements import requirements_of
 from tests.emulator.caller import Caller, calling
 from tests.emulator.sample_actors import process_lives, write_actor
+from tests.support.command import LONGEST_SECS
 
 
 async def _start(call: Caller, name: str, *, json: Any = None, **query: Any) -> dict[str, Any]:
@@ -26,7 +27,7 @@ async def _start(call: Caller, name: str, *, json: Any = None, **query: Any) -> 
 
 async def _until(call: Caller, run: dict[str, Any], is_so: Callable[[dict[str, Any]], bool]) -> Any:
     """Reads a run until a condition is true, because its process cannot be observed directly."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(LONGEST_SECS):
         while True:
             seen = (await call("GET", f"actor-runs/{run['id']}", waitForFinish=0.05)).data
             if is_so(seen):

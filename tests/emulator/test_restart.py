@@ -16,6 +16,7 @@ import pytest
 from apify_emulator import DataFolderInUse, EmulatorOptions, serve_emulator
 from tests.emulator.caller import TOKEN, Caller, calling
 from tests.emulator.sample_actors import process_lives, write_actor
+from tests.support.command import LONGEST_SECS
 
 _SERVER = """
 import sys, anyio
@@ -36,7 +37,7 @@ anyio.run(main)
 
 
 async def _said(call: Caller, run_id: str, message: str) -> dict[str, Any]:
-    with anyio.fail_after(20):
+    with anyio.fail_after(LONGEST_SECS):
         while True:
             run: dict[str, Any] = (
                 await call("GET", f"actor-runs/{run_id}", waitForFinish=0.05)
@@ -136,7 +137,7 @@ async def test_killed_emulator_loses_nothing_and_its_orphans_are_killed(
     assert process_lives(orphan)
     async with calling(data, actors_dirs=(actors,), envs_dir=envs_dir) as call:
         assert not process_lives(orphan)
-        with anyio.fail_after(20):
+        with anyio.fail_after(LONGEST_SECS):
             items: list[dict[str, int]] = []
             while len(items) < 2:
                 reply = await call("GET", f"datasets/{run['defaultDatasetId']}/items")

@@ -14,6 +14,7 @@ from apify_emulator.actors.actor_files import load_actors
 from apify_emulator.processes.actor_environments import Environments
 from tests.emulator.caller import Caller, calling
 from tests.emulator.sample_actors import write_actor
+from tests.support.command import LONGEST_SECS
 
 ACTORS = Path(__file__).parent.parent.parent / "jobs" / "actors"
 NAME = "package-facts"
@@ -106,7 +107,7 @@ def _listener(folder: Path, code: str = _LISTENER) -> Path:
 
 async def _listening(call: Caller) -> dict[str, Any]:
     run: dict[str, Any] = (await call("POST", "actors/~listener/runs")).data
-    with anyio.fail_after(30):
+    with anyio.fail_after(LONGEST_SECS):
         while run["statusMessage"] != "listening":
             reply = await call("GET", f"actor-runs/{run['id']}", waitForFinish=0.1)
             run = reply.data

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from apify_emulator import read_address
 from tests.emulator.sample_actors import write_actor
+from tests.support.command import LONGEST_SECS
 
 SNOOP = """
     import socket
@@ -67,7 +68,7 @@ def test_owners_tokens_are_not_where_an_actor_can_read_them(tmp_path: Path, envs
             headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
             place = f"{url}/v2/actors/~snoop/run-sync-get-dataset-items"
             asked = urllib.request.Request(place, body, headers)  # noqa: S310 - on loopback
-            with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310 - on loopback
+            with urllib.request.urlopen(asked, timeout=LONGEST_SECS) as answer:  # noqa: S310 - on loopback
                 items = json.load(answer)
         finally:
             served.terminate()

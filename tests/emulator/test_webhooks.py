@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from tests.emulator.caller import SIMULATED, Caller, calling
+from tests.support.command import LONGEST_SECS
 
 
 class _Receiver:
@@ -44,7 +45,7 @@ async def _receiving() -> AsyncIterator[_Receiver]:
 
 
 async def _dispatch(call: Caller) -> dict[str, Any]:
-    with anyio.fail_after(10):
+    with anyio.fail_after(LONGEST_SECS):
         while True:
             (dispatch,) = (await call("GET", "webhook-dispatches")).data["items"]
             if dispatch["status"] != "ACTIVE":
@@ -58,7 +59,7 @@ async def test_webhook_is_delivered_to_this_machine(tmp_path: Path) -> None:
         hook = {"eventTypes": ["ACTOR.RUN.FAILED"], "requestUrl": receiver.url}
         encoded = base64.b64encode(orjson.dumps([hook])).decode()
         run = await call.finish({"outcome": "FAILED"}, webhooks=encoded)
-        with anyio.fail_after(10):
+        with anyio.fail_after(LONGEST_SECS):
             await receiver.arrived.wait()
         (report,) = receiver.report
         assert report["eventType"] == "ACTOR.RUN.FAILED"

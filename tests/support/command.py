@@ -30,7 +30,7 @@ HURRIED = "tests.support.short_pauses:main_with_short_pauses"
 DYING = "tests.support.two_lives:run_twice"
 LONGEST_SECS = 240
 BUSY_SECS = 20
-"""What a busy machine adds to the time of a command, at most; a hang takes `LONGEST_SECS`."""
+"""What a busy machine adds to the time of an answer, at most; a hang takes `LONGEST_SECS`."""
 TRIES = 10
 
 
@@ -290,7 +290,7 @@ class ServedPlatform:
         )
         for _ in range(TRIES):
             # The platform may have faults for this client too.
-            with suppress(OSError), urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            with suppress(OSError), urllib.request.urlopen(request, timeout=BUSY_SECS) as answer:  # noqa: S310
                 found = json.load(answer)
                 return found["data"] if isinstance(found, dict) and "data" in found else found
         raise AssertionError(f"the platform does not answer {path}")
@@ -305,7 +305,7 @@ class ServedPlatform:
         body = b"" if value is None else json.dumps(value).encode()
         url = f"{self.url}/__emulator/{what}"
         request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - on loopback
+        with urllib.request.urlopen(request, timeout=LONGEST_SECS) as answer:  # noqa: S310 - on loopback
             return json.load(answer)["data"]
 
     def put(self, path: str, value: Any) -> None:
@@ -317,7 +317,7 @@ class ServedPlatform:
         body = json.dumps(value).encode()
         url = f"{self.url}{version}{path}"
         request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - on loopback
+        with urllib.request.urlopen(request, timeout=LONGEST_SECS) as answer:  # noqa: S310 - on loopback
             return bytes(answer.read())
 
     def runs(self) -> list[dict[str, Any]]:
@@ -361,7 +361,7 @@ def served_platform(data: Path, *words: str, program: str = WATCHED) -> Iterator
         yield platform
     finally:
         process.terminate()
-        process.communicate(timeout=240)
+        process.communicate(timeout=LONGEST_SECS)
     assert process.code == 0, "the platform broke the API's contract; see its stderr"
 
 

@@ -12,6 +12,7 @@ import pytest
 from orchestrator.app.setup.signals import resizing
 from orchestrator.cli.live_view import LiveView, symbols_for
 from orchestrator.report.progress_view import COLOURED, UNCOLOURED
+from tests.support.command import LONGEST_SECS
 from tests.support.screens import Written, example
 
 CHOOSE = """
@@ -62,7 +63,7 @@ def test_symbols_are_those_that_the_terminal_can_show(monkeypatch: pytest.Monkey
 async def test_new_size_of_the_window_is_noticed_at_once() -> None:
     """Otherwise the view would stay broken until its next frame."""
     noticed = anyio.Event()
-    with resizing(noticed.set), anyio.fail_after(10):
+    with resizing(noticed.set), anyio.fail_after(LONGEST_SECS):
         os.kill(os.getpid(), signal.SIGWINCH)
         await noticed.wait()
     assert signal.getsignal(signal.SIGWINCH) == signal.SIG_DFL
