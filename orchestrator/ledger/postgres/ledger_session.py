@@ -296,11 +296,14 @@ class PostgresSession:
             self._connection.execute(b"COMMIT")
             return
         values = {"owner": self._owner, "wanted": json.dumps(claims.wanted)}
-        # In one message: meanwhile others wait for the server alone, and not for this process.
+        # In one message: meanwhile others wait for the server alone, and not for this process. They
+        # need not wait for the disk either: it is only starts that must.
         with self._connection.pipeline():
+            self._connection.execute(statement("commit_unflushed"), prepare=True)
             self._connection.execute(statement("await_turn"), prepare=True)
             answers = self._connection.execute(statement("claim_jobs"), values, prepare=True)
             self._connection.execute(b"COMMIT")
+            self._connection.execute(statement("flush"), prepare=True)
         claims.answers = answers.fetchall()
 
     def _connect(self) -> Connection:
@@ -352,6 +355,8 @@ class PostgresSession:
             values = {"owner": self._owner}
             row = self._connection.execute(statement("select_writer"), values).fetchone()
             self._connection.execute(b"COMMIT")
+            # The commit that is found may not be on disk yet.
+            self._connection.execute(statement("flush"))
         self._is_enlisted = row is not None
         if row is not None and row["is_fenced"]:
             raise self._taken_over()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from orchestrator.errors import BatchHeld, BatchNotFound, ConfigError, LedgerAway, LedgerCorrupt
 from orchestrator.ledger import BatchLock, LedgerReader, location
 from orchestrator.ledger.amendments import close_unstarted
+from orchestrator.ledger.claims import Share
 from orchestrator.ledger.definitions import job_values
 from orchestrator.ledger.lock import held_for
 from orchestrator.ledger.postgres.address import parse_address
@@ -20,9 +22,18 @@ from orchestrator.ledger.postgres.ledger_session import PostgresSession
 from orchestrator.ledger.stores import discard
 from tests.support.builders import NOON, make_job, make_ledger, reopen_ledger
 from tests.support.command import wait_until
-from tests.support.postgres_server import PostgresServer, running_server, why_absent
+from tests.support.postgres_server import OPTIONS, PostgresServer, running_server, why_absent
 
 DEADLOCK = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$"
+
+SHARE = Share(
+    memory_mbytes=256,
+    pools=(),
+    reserve_usd=Decimal(0),
+    max_runs=2,
+    max_memory_mbytes=None,
+    max_cost_usd=None,
+)
 
 
 @pytest.fixture
@@ -233,3 +244,22 @@ async def _write_while_away(folder: Path, server: PostgresServer) -> None:
     server.start()
     again: Any = reopen_ledger(folder)
     assert len(await again.take_over()) == 1
+
+
+async def test_claim_survives_a_crash_of_the_server(tmp_path: Path) -> None:
+    """A claim is visible before it is on disk; the process hears of it afterwards."""
+    reason = why_absent()
+    if reason is not None:
+        pytest.skip(reason)
+    with running_server(f"-c wal_writer_delay=10s {OPTIONS}") as server:
+        location.configure(server.url)
+        try:
+            ledger = make_ledger(tmp_path)
+            await ledger.join()
+            claimed = await ledger.intend(0, 1, NOON, SHARE, platform_at=None, caps_itself=False)
+            server.stop()
+            server.start()
+            (found,) = await reopen_ledger(tmp_path).take_over()
+            assert found == claimed
+        finally:
+            location.configure(None)

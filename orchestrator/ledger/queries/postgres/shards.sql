@@ -69,6 +69,14 @@ UPDATE jobs SET taken_by = :owner WHERE seq = :seq;
 -- Waits until no other process claims jobs of the batch, and keeps them from it until the commit.
 SELECT pg_advisory_xact_lock(hashtext(current_schema() || ' claims'), chosen_batch());
 
+-- name: commit_unflushed
+-- Makes the commit visible before it is on disk, so that the turn to claim is over sooner.
+SET LOCAL synchronous_commit = off;
+
+-- name: flush
+-- Commits a message that says nothing, which also brings all earlier commits to the disk.
+SELECT pg_logical_emit_message(true, 'orchestrator', '');
+
 -- name: claim_jobs
 -- Takes jobs and writes their intents, if all processes together stay within the limits.
 SELECT kept_by, detail, job_definition, job_remedy, next_send, next_mark
