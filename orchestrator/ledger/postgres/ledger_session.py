@@ -267,7 +267,8 @@ class PostgresSession:
             if self._writes:
                 raise
             self.restore()
-            self._connection.execute(begin.encode())
+            with translated(self._location.address):
+                self._connection.execute(begin.encode())
 
     def _send(self, *last: Change) -> psycopg.Cursor[NamedRow]:
         """Sends what was not sent yet, in one message; returns the answer to the last of it."""
@@ -307,30 +308,31 @@ class PostgresSession:
         claims.answers = answers.fetchall()
 
     def _connect(self) -> Connection:
-        address = self._location.address
-        connection = connect(address)
-        try:
-            if self._writes:
-                migrate(connection, address)
-                # An intent must be on the server's disk before its start is sent.
-                connection.execute(
-                    "SELECT set_config('synchronous_commit', 'on', false) "
-                    "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
-                )
-                row = connection.execute(statement("select_session")).fetchone()
-                self._identity = None if row is None else (row["pid"], row["began"])
-            else:
-                check_version(connection, address)
-            self._choose(connection)
-        except BaseException:
-            connection.close()
-            raise
+        # As a whole: the server may end the session after any of these statements.
+        with translated(self._location.address):
+            connection = connect(self._location.address)
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
         return connection
 
-    def _choose(self, connection: Connection) -> None:
-        with translated(self._location.address):
-            values = {"id": self._location.batch_id}
-            self.is_new = connection.execute(statement("choose_batch"), values).rowcount == 0
+    def _prepare(self, connection: Connection) -> None:
+        """Brings the schema up to date, and chooses the batch."""
+        if self._writes:
+            migrate(connection, self._location.address)
+            # An intent must be on the server's disk before its start is sent.
+            connection.execute(
+                "SELECT set_config('synchronous_commit', 'on', false) "
+                "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+            )
+            row = connection.execute(statement("select_session")).fetchone()
+            self._identity = None if row is None else (row["pid"], row["began"])
+        else:
+            check_version(connection, self._location.address)
+        values = {"id": self._location.batch_id}
+        self.is_new = connection.execute(statement("choose_batch"), values).rowcount == 0
         if self.is_new and not self._writes:
             raise self.not_found()
 

@@ -17,6 +17,7 @@ from orchestrator.ledger.amendments import close_unstarted
 from orchestrator.ledger.claims import Share
 from orchestrator.ledger.definitions import job_values
 from orchestrator.ledger.lock import held_for
+from orchestrator.ledger.postgres import ledger_session
 from orchestrator.ledger.postgres.address import parse_address
 from orchestrator.ledger.postgres.ledger_session import PostgresSession
 from orchestrator.ledger.stores import discard
@@ -132,6 +133,16 @@ async def test_process_that_was_paused_within_a_change_connects_again(
     with pytest.raises(LedgerAway):
         change()
     await ledger.check_owner()
+
+
+def test_session_that_ends_while_it_is_opened_is_a_lost_server(
+    tmp_path: Path, in_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that restarts just after the login is waited for: it is not a bug of ours."""
+    make_ledger(tmp_path)
+    monkeypatch.setattr(ledger_session, "migrate", lambda *_: end_sessions(in_postgres))
+    with pytest.raises(LedgerAway, match="cannot be reached"):
+        reopen_ledger(tmp_path)
 
 
 async def test_transaction_that_begins_with_many_rows_is_undone(
