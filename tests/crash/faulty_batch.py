@@ -365,5 +365,6 @@ def check(played: Played) -> None:
     assert played.codes.keys() <= {0, -signal.SIGKILL}, shown
     assert len(played.rows) == figures["items"] == size.jobs * ITEMS, shown
     assert played.pings.count("") == 1, shown
+    assert "psycopg" not in played.errors, shown
     planned = Counter(fault.kind for fault in played.plan.faults)
     assert {kind: played.faults[kind] for kind in planned} == planned, shown

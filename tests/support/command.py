@@ -96,8 +96,9 @@ class Process:
 
     def send_signal(self, number: int) -> None:
         """Sends a signal, unless the process has ended."""
-        if not self.has_ended:
-            os.kill(self.pid, number)
+        with suppress(ProcessLookupError):
+            if not self.has_ended:
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         """Sends SIGTERM."""
@@ -128,8 +129,7 @@ class ForkServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
-            # Without `FAKETIME`: with it, no child would read a file with the shift.
-            env={**os.environ, **preloaded},
+            env={**os.environ, **preloaded},  # with `FAKETIME`, no child would read its file
             text=True,
         )
         Thread(target=self._listen, daemon=True).start()

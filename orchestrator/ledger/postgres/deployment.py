@@ -7,6 +7,7 @@ commits together with its number. A schema of a newer version is refused and not
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from typing import Any
@@ -61,6 +62,10 @@ def connect(address: Address, purpose: str = "") -> Connection:
         "client_encoding": "UTF8",
         "options": f"{options} -c search_path={address.schema}",
     }
+    logger = logging.getLogger("psycopg")
+    if not logger.handlers:
+        # Otherwise its warnings of lost connections, which we report ourselves, go to stderr.
+        logger.addHandler(logging.NullHandler())
     with translated(address):
         connection = psycopg.Connection[NamedRow].connect(
             make_conninfo(**values), autocommit=True, row_factory=named_rows
