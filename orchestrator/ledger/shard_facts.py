@@ -92,19 +92,34 @@ class News:
     expansions: Sequence[Expansion] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """
+    How a process has found a batch that it joins.
+
+    Attributes:
+        is_open: whether work may be left; otherwise the batch is closed.
+        is_first: whether it begins the work, and no other process does it yet.
+    """
+
+    is_open: bool
+    is_first: bool
+
+
+ALONE = Joined(is_open=True, is_first=True)
+"""How a process that works alone finds its batch."""
+
+
 class ShardFacts(AttemptFacts):
     """Facts that processes share."""
 
     @transaction
-    def join(self) -> bool:
+    def join(self) -> Joined:
         """
         Begins to work on a batch beside other processes.
 
         A batch that was stopped by its own rules or on request stays halted: a process that was
         paused, or that an engine starts again, starts nothing of it. Only `take_over` ends that.
-
-        Returns:
-            whether work may be left; otherwise the batch is closed.
 
         Raises:
             BatchHeld: a process that works alone holds the batch.
@@ -116,11 +131,14 @@ class ShardFacts(AttemptFacts):
                 "wait until it ends"
             )
         self._execute("set_shard", owner=self._owner)
+        is_first = False
         if batch_of(self._execute("select_batch").fetchone()).is_done:
             self._execute("keep_stopped")
         elif self._execute("join_batch", owner=self._owner).rowcount:
+            is_first = True
             self._execute("forget_findings")
-        return bool(self._execute("select_openness").fetchone()["is_open"])
+        is_open = bool(self._execute("select_openness").fetchone()["is_open"])
+        return Joined(is_open=is_open, is_first=is_first)
 
     @transaction
     def steal(self) -> list[Attempt]:

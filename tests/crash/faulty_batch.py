@@ -364,6 +364,7 @@ def check(played: Played) -> None:
     assert (Decimal(figures["cost_usd"]), Decimal(figures["reported_usd"])) == (usd, usd), shown
     assert played.codes.keys() <= {0, -signal.SIGKILL}, shown
     assert len(played.rows) == figures["items"] == size.jobs * ITEMS, shown
+    assert (played.pings[0], played.pings[-1]) == ("start", ""), shown
     assert played.pings.count("") == 1, shown
     assert "psycopg" not in played.errors, shown
     planned = Counter(fault.kind for fault in played.plan.faults)

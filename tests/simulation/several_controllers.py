@@ -270,7 +270,8 @@ async def _work(night: Night, shard: Shard, life: HeldLife) -> None:
                 files=Files(InlineWorker(life.around(flush_group))),
                 folder=night.folder,
             )
-            reason = await _schedule(night, batch, options) if await batch.ledger.join() else None
+            joined = await batch.ledger.join()
+            reason = await _schedule(night, batch, options) if joined.is_open else None
             await _end(night, batch, reason, settings)
 
 

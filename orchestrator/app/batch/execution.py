@@ -49,6 +49,7 @@ from orchestrator.errors import (
 )
 from orchestrator.event_log import LOG, LogSink
 from orchestrator.ledger import Ledger
+from orchestrator.ledger.shard_facts import ALONE, Joined
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import Batch, BatchState, Wait
@@ -108,8 +109,11 @@ async def drive(
                 context.watcher.began(folder)
             before = batch.reader.extent()
             reason: OrchestratorError | None = next(iter(early), None)
-            if context.shard is None or await batch.ledger.join():
-                reason = await _schedule(batch, options, context, early, is_new=is_new)
+            joined = ALONE if context.shard is None else await batch.ledger.join()
+            if joined.is_open:
+                reason = await _schedule(
+                    batch, options, context, early, joined=joined, is_new=is_new
+                )
             signals.close()
             if isinstance(reason, NOT_OURS) and not isinstance(reason, SecondCopy):
                 # This process does not own the ledger or the batch any more: nothing to close.
@@ -168,6 +172,7 @@ async def _schedule(
     context: BatchContext,
     early: Sequence[Interrupted],
     *,
+    joined: Joined,
     is_new: bool,
 ) -> OrchestratorError | None:
     """Runs the scheduler until the batch is settled or stopped; returns why it stopped."""
@@ -212,7 +217,7 @@ async def _schedule(
         await tasks.start(listen, context.listening, stop, name="signals")
         for signal in early:
             stop(signal)
-        _start_side_tasks(tasks, batch, options, context, live)
+        _start_side_tasks(tasks, batch, options, context, live, is_first=joined.is_first)
         if peers is not None:
             tasks.start_soon(peers.watch, name="peers")
         stopped = await _run(scheduler, attempts, options)
@@ -254,6 +259,8 @@ def _start_side_tasks(
     options: SchedulerOptions,
     context: BatchContext,
     live: LiveSource,
+    *,
+    is_first: bool,
 ) -> None:
     """Starts the tasks beside the scheduler: the display, the limits, the record of progress."""
     scheduler = live.scheduler
@@ -266,7 +273,7 @@ def _start_side_tasks(
         keep_metrics = partial(context.metrics.keep, batch.folder, own, live, batch.client.stats)
         tasks.start_soon(keep_metrics, name="metrics")
     if context.announcer is not None:
-        start = context.announcer.start
+        start = partial(context.announcer.start, is_first=is_first)
         tasks.start_soon(start, batch.folder, batch.ledger.batch, name="ping-start")
     if context.leave_at is not None:
         tasks.start_soon(_leave_at, context.leave_at, scheduler, name="next-occurrence")

@@ -68,18 +68,21 @@ class Announcer:
         """The same for a batch of an earlier occurrence: the switch is this occurrence's."""
         return replace(self, addresses=replace(self.addresses, ping_url=None), before=None)
 
-    async def start(self, folder: Path, batch: Batch) -> None:
+    async def start(self, folder: Path, batch: Batch, *, is_first: bool) -> None:
         """
         Pings that work on a batch begins; runs beside it.
+
+        Of several processes, only the first one does: the end of the batch may be announced by
+        another one meanwhile.
 
         It also reads how the last batch ended, which `[retention]` may remove at the end.
         Not cancelled: the ping of the end of a short batch must not overtake this one.
         """
         self.has_begun = True
         with anyio.CancelScope(shield=True):
-            await self._start(folder, batch)
+            await self._start(folder, batch, is_first=is_first)
 
-    async def _start(self, folder: Path, batch: Batch) -> None:
+    async def _start(self, folder: Path, batch: Batch, *, is_first: bool) -> None:
         if self.addresses.compares:
             from orchestrator.app.notifications.endings import ending_before
 
@@ -88,7 +91,8 @@ class Announcer:
                 self.before = ending_before(folder, batch)
 
             await to_thread.run_sync(read)
-        await self._ping("start", "", min(SIGNAL_SECS, self.timeout_secs))
+        if is_first:
+            await self._ping("start", "", min(SIGNAL_SECS, self.timeout_secs))
 
     async def announce(self, result: Result, code: int) -> None:
         """

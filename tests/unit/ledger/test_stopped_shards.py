@@ -54,7 +54,7 @@ async def test_late_process_starts_nothing_of_a_batch_that_was_stopped(
         await first.take_over()
     await first.close(BatchState.STOPPED, exit_code=3, reason=reason, now=NOON)
     await first.leave_batch()
-    assert not await late.join()
+    assert not (await late.join()).is_open
     assert await intend(late, 0) == Refused(limit=HALT, reason="halt: BatchAborted")
     news = await late.news(0)
     assert (news.halt_kind, news.halt_reason, news.is_closed) == ("BatchAborted", str(reason), True)
@@ -73,7 +73,7 @@ async def test_process_that_lost_its_lease_starts_nothing_of_a_batch_that_was_st
     with pytest.raises(LeaseLost):
         await paused.check_owner()
     again = controllers.open()
-    assert not await again.join()
+    assert not (await again.join()).is_open
     assert await intend(again, 0) == Refused(limit=HALT, reason="halt: BudgetExhausted")
 
 
@@ -87,7 +87,7 @@ async def test_resume_ends_what_has_stopped_a_batch(controllers: Controllers) ->
     interrupted = Interrupted(signal.SIGTERM)
     await alone.close(BatchState.STOPPED, exit_code=143, reason=interrupted, now=NOON)
     later = controllers.open()
-    assert await later.join()
+    assert (await later.join()).is_open
     assert isinstance(await intend(later, 0), Attempt)
 
 
