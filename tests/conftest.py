@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -31,6 +32,9 @@ __all__ = ["_schema_of_process", "postgres_schema", "postgres_url", "server"]
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
+# Of the objects that the collection makes, none is garbage; see `pytest_collection_finish`.
+gc.disable()
+
 NEEDED_BYTES = 2_000_000_000
 """The free memory that temporary files of all tests need, several times over."""
 
@@ -45,6 +49,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1:
         items[:] = spread(items, workers)
+
+
+def pytest_collection_finish() -> None:
+    """Collects garbage again, but not among the modules and tests that all stay."""
+    gc.freeze()
+    gc.enable()
 
 
 def _keep_files_in_memory(folder: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-import pandas as pd
-import polars as pl
 import pytest
 
 from apify_emulator.testing.handle import EmulatorHandle
@@ -51,6 +49,8 @@ def test_items_come_as_their_actors_made_them(result: BatchResult) -> None:
 
 def test_pandas_keeps_whole_numbers_exact(result: BatchResult) -> None:
     """A gap in a column of whole numbers does not make them floats."""
+    import pandas as pd
+
     frame = result.to_pandas()
     assert list(frame["_job"]) == ["sim-7", "shop", "shop"]
     assert frame["id"].dtype == pd.Int64Dtype()
@@ -60,6 +60,8 @@ def test_pandas_keeps_whole_numbers_exact(result: BatchResult) -> None:
 
 def test_polars_and_arrow_have_the_same_rows(result: BatchResult) -> None:
     """One table, in the form of each library."""
+    import polars as pl
+
     frame = result.to_polars()
     assert frame.filter(pl.col("_job") == "shop")["id"].to_list() == [LARGE, None]
     assert result.to_arrow().num_rows == frame.height == 3

@@ -11,15 +11,16 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.support.command import LONGEST_SECS, Command, ServedPlatform, sweep
 
-pytest.importorskip("obstore", reason="the extra `remote` is not installed")
-pytest.importorskip("moto", reason="there is no S3 server to test against: moto is not installed")
-pytest.importorskip("flask_cors", reason="moto's server needs flask-cors")
+# Not imported here, because that takes every worker half a second.
+MISSING = next((name for name in ("obstore", "moto", "flask_cors") if find_spec(name) is None), "")
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"{MISSING} is not installed")
 
 SERVE = """
 import sys

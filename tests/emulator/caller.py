@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
@@ -15,6 +15,9 @@ from pydantic import SecretStr
 
 from apify_emulator import Emulator, EmulatorOptions
 from tests.support.openapi import watched_emulator
+
+if TYPE_CHECKING:
+    from apify_client import ApifyClientAsync
 
 TOKEN = "test-token"
 SIMULATED = "actors/orchestrator~simulated"
@@ -46,6 +49,15 @@ class Reply:
     def lines(self) -> list[Any]:
         """The body as JSON Lines."""
         return [orjson.loads(line) for line in self.body.splitlines()]
+
+
+def official_client(emulator: Emulator, **options: Any) -> ApifyClientAsync:
+    """Apify's own client, with the token of an emulator."""
+    # Here, because the import takes half a second.
+    from apify_client import ApifyClientAsync
+
+    token, url = emulator.token.get_secret_value(), emulator.url
+    return ApifyClientAsync(token, api_url=url, api_public_url=url, **options)
 
 
 class Caller:

@@ -7,14 +7,16 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from apify_client import ApifyClientAsync
-from apify_client.errors import ApifyApiError
 
 from apify_emulator import EmulatorOptions
+from tests.emulator.caller import official_client
 from tests.support.openapi import watched_emulator
+
+if TYPE_CHECKING:
+    from apify_client import ApifyClientAsync
 
 ACTOR = "orchestrator/simulated"
 
@@ -22,13 +24,7 @@ ACTOR = "orchestrator/simulated"
 @asynccontextmanager
 async def _client(data_dir: Path, **options: Any) -> AsyncIterator[ApifyClientAsync]:
     async with watched_emulator(EmulatorOptions(data_dir=data_dir, **options)) as emulator:
-        client = ApifyClientAsync(
-            emulator.token.get_secret_value(),
-            api_url=emulator.url,
-            api_public_url=emulator.url,
-            max_retries=0,
-        )
-        yield client
+        yield official_client(emulator, max_retries=0)
 
 
 async def test_client_starts_and_waits(tmp_path: Path) -> None:
@@ -157,6 +153,8 @@ async def test_client_reads_the_account(tmp_path: Path) -> None:
 
 async def test_client_understands_refusals(tmp_path: Path) -> None:
     """The client shows the type and the status of a refusal."""
+    from apify_client.errors import ApifyApiError
+
     async with _client(tmp_path, max_runs=0) as client:
         with pytest.raises(ApifyApiError) as caught:
             await client.actor(ACTOR).start()

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from apify_client import ApifyClientAsync
 
-from tests.emulator.caller import SIMULATED, TOKEN, Caller, calling
+from tests.emulator.caller import SIMULATED, Caller, calling, official_client
 from tests.emulator.sample_actors import write_actor
 
 # As a browser does, the busy process leaves the session of the Actor.
@@ -100,9 +99,7 @@ async def test_webhook_is_tested_and_listed(tmp_path: Path) -> None:
 async def test_signed_urls_open_without_a_token(tmp_path: Path) -> None:
     """URLs that the official client signs, and those in the answers, work; others do not."""
     async with calling(tmp_path) as call:
-        client = ApifyClientAsync(
-            TOKEN, api_url=call.emulator.url, api_public_url=call.emulator.url
-        )
+        client = official_client(call.emulator)
         dataset = (await call("POST", "datasets", name="mine")).data
         store = (await call("POST", "key-value-stores", name="mine")).data
         await call("PUT", f"key-value-stores/{store['id']}/records/a", json={"x": 1})
@@ -127,9 +124,7 @@ async def test_signed_urls_open_without_a_token(tmp_path: Path) -> None:
 async def test_signature_expires(tmp_path: Path) -> None:
     """A URL that was signed for a time is refused afterwards."""
     async with calling(tmp_path) as call:
-        client = ApifyClientAsync(
-            TOKEN, api_url=call.emulator.url, api_public_url=call.emulator.url
-        )
+        client = official_client(call.emulator)
         dataset = (await call("POST", "datasets", name="mine")).data
         url = await client.dataset(dataset["id"]).create_items_public_url(
             expires_in=timedelta(seconds=30)
