@@ -44,6 +44,10 @@ OF_A_TASK: dict[str, Any] = {"secs": 3.0, "items": 2, "outcomes": [], "memory": 
 """What a task does that is started without an input."""
 
 
+class TooLong(BaseException):
+    """The simulation does not end in time; the product must not handle this as an error."""
+
+
 @dataclass
 class SimPlatform:
     """
@@ -55,6 +59,7 @@ class SimPlatform:
         is_recorded: whether a run is recorded durably by the process that follows it.
         conditions: the conditions of the simulation.
         budget_usd: what all runs may cost.
+        longest_secs: a request after so long ends the simulation as a failed one.
     """
 
     seed: int
@@ -67,6 +72,7 @@ class SimPlatform:
 
     def __post_init__(self) -> None:
         self.budget_usd = math.inf
+        self.longest_secs = math.inf
         self._chance = random.Random(self.seed)  # noqa: S311 - to be repeatable
         self._ahead_secs = self._chance.choice([0.0, 0.0, -900.0, 900.0])
         self._others = self._windows()
@@ -80,7 +86,15 @@ class SimPlatform:
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[Reply]:
-        """Answers a request, with a fault or without."""
+        """
+        Answers a request, with a fault or without.
+
+        Raises:
+            TooLong: so late that a wait was too long.
+        """
+        # Not by a timer: one more would change the order of others.
+        if anyio.current_time() > self.longest_secs:
+            raise TooLong("no wait is too long")
         await anyio.sleep(self._chance.uniform(0.005, 0.1))
         trouble = self._chance.choice(TROUBLES) if self._chance.random() < self.trouble else None
         odd = refusal_of(request) or odd_before(trouble, request, self._chance)

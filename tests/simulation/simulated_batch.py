@@ -92,6 +92,7 @@ def play(
     """Plays a simulation and checks all invariants; a failure names the invariant."""
     chance = random.Random(seed)  # noqa: S311 - to be repeatable
     platform = platform or SimPlatform(seed, conditions=conditions_of(seed))
+    platform.longest_secs = LONGEST_SECS
     is_like = platform.conditions
     jobs = [random_job(seq, chance, is_like) for seq in range(JOBS)]
     rows = set(expected_rows(jobs)) if is_like.has_rows else set()
