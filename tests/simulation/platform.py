@@ -92,9 +92,7 @@ class SimPlatform:
         Raises:
             TooLong: so late that a wait was too long.
         """
-        # Not by a timer: one more would change the order of others.
-        if anyio.current_time() > self.longest_secs:
-            raise TooLong("no wait is too long")
+        self._check_time()
         await anyio.sleep(self._chance.uniform(0.005, 0.1))
         trouble = self._chance.choice(TROUBLES) if self._chance.random() < self.trouble else None
         odd = refusal_of(request) or odd_before(trouble, request, self._chance)
@@ -132,6 +130,11 @@ class SimPlatform:
                 clock = format_datetime(self._clock(anyio.current_time()), usegmt=True)
                 yield Reply(answer.status, CIMultiDict({**answer.headers, "Date": clock}),
                             answer.chunks_)  # fmt: skip
+
+    def _check_time(self) -> None:
+        # Not by a timer: one more would change the order of others.
+        if anyio.current_time() > self.longest_secs:
+            raise TooLong("no wait is too long")
 
     def do_later(self, request: Request, begins: float) -> None:
         """Starts or resurrects a run, without an answer."""
