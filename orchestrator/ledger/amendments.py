@@ -17,7 +17,7 @@ from orchestrator.ledger import stores
 from orchestrator.ledger.definitions import job_of, job_values
 from orchestrator.ledger.location import location_of
 from orchestrator.ledger.rows import batch_of, plan_text, run_values, stored
-from orchestrator.ledger.store import Store
+from orchestrator.ledger.store import LeaseLost, Store
 from orchestrator.model.batches import Batch, BatchPlan, BatchState
 from orchestrator.model.jobs import Job
 from orchestrator.model.runs import Run
@@ -102,9 +102,21 @@ def complete(path: Path, now: datetime) -> Batch:
         return batch_of(db.query("select_batch").fetchone())
 
 
-def set_announced(path: Path, end: str, news: str) -> tuple[str | None, str | None]:
-    """Records that an end is about to be announced; returns the end and the news of last time."""
+def set_announced(
+    path: Path, end: str, news: str, closer: str | None = None
+) -> tuple[str | None, str | None]:
+    """
+    Records that an end is about to be announced; returns the end and the news of last time.
+
+    Args:
+        closer: the process that has closed a shared batch; None for a batch of one process.
+
+    Raises:
+        LeaseLost: another process has closed the batch in its place, and announces that.
+    """
     with _amended(path) as db:
+        if closer is not None and db.query("hold_closing", owner=closer).rowcount != 1:
+            raise LeaseLost(f"{path.parent}: another process has closed this batch")
         before = db.query("select_announced").fetchone()
         db.query("set_announced", end=end, news=news)
     return before["announced_end"], before["announced_news"]

@@ -115,17 +115,19 @@ class BatchFacts(Transactions):
         now: datetime,
         owes_news: bool = False,
         is_idle: bool = False,
+        kept_end: datetime | None = None,
     ) -> Batch:
         """
         Records how this process leaves the batch, and returns the batch.
 
         Args:
             is_idle: whether it had nothing to do: then the batch keeps the end that it had.
+            kept_end: the end that a process which shared the batch has recorded, and which stays.
         """
-        ended_at = self.batch.ended_at if is_idle and self.batch.ended_at is not None else now
+        ended_at = kept_end or (self.batch.ended_at if is_idle else None) or now
         if is_idle:
             self._execute("idle_call")
-        else:
+        elif kept_end is None:
             self._execute("see_call", seen_at=stored(now))
         self._execute(
             "close_batch",

@@ -30,7 +30,7 @@ from orchestrator.ledger.rows import attempt_of, batch_of, stored, waiting_of
 from orchestrator.ledger.store import Row
 from orchestrator.ledger.transactions import AfterCommit, answered_transaction, transaction
 from orchestrator.model.attempts import Attempt, mark_stem
-from orchestrator.model.batches import BatchState
+from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.ids import JobKey, RunId
 from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.states import JobStatus
@@ -72,7 +72,7 @@ class News:
         has_work: whether some job is not settled.
         runs: how many runs are in progress, of all processes.
         is_closed: whether the batch was closed.
-        is_complete: whether its results and reports are made, too.
+        is_complete: whether its results and reports are made, too, and its end is announced.
         expansions: that were recorded, by any process.
         processes: how many start runs, this one included.
         others_are_hungry: whether a limit has kept another one from a start of late.
@@ -261,7 +261,7 @@ class ShardFacts(AttemptFacts):
             has_work=bool(state["has_work"]),
             runs=int(state["runs"]),
             is_closed=state["state"] != BatchState.OPEN,
-            is_complete=state["completed_at"] is not None,
+            is_complete=bool(state["is_complete"]),
             expansions=[Expansion(**row) for row in expansions],
             processes=others["processes"],
             others_are_hungry=bool(others["are_hungry"]),
@@ -298,6 +298,12 @@ class ShardFacts(AttemptFacts):
         self._fence_expired()
         self._execute("set_working", owner=self._owner, is_working=0)
         return self._execute("seek_end", owner=self._owner).rowcount == 1
+
+    @transaction
+    def mark_complete(self, now: datetime) -> Batch:
+        """Records that all that follows the last run is done, and returns the batch."""
+        self._execute("complete_batch", completed_at=stored(now))
+        return batch_of(self._execute("select_batch").fetchone())
 
     @transaction
     def has_left_attempts(self) -> bool:

@@ -127,6 +127,11 @@ class Transactions:
         self.word = "".join(secrets.choice(ascii_lowercase) for _ in range(WORD_LENGTH))
         self.batch = batch_of(self._execute("select_batch").fetchone())
 
+    @property
+    def owner(self) -> str:
+        """The name of this process in the ledger."""
+        return self._owner
+
     def leave(self) -> None:
         """From now on, a server that is away is waited for a moment only."""
         self._db.leave()

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from tests.crash.test_shards import writers
 from tests.support.command import HURRIED, Command, served_platform, sweep, wait_until
 from tests.support.postgres_server import PostgresServer
 from tests.support.receivers import receiver
 
+SOAK = bool(os.environ.get("ORCHESTRATOR_SOAK"))
+PAUSED = "tests.support.two_lives:run_with_pause"
+POINTS = ("merging", "announcing", "reporting", "closed")[: None if SOAK else 2]
 DYING = "tests.support.two_lives:run_until_point"
 QUICK = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0.2"}
 TABLES = '[results]\n[notify]\nping_url = "{{ env.PING_URL }}"\n'
@@ -40,6 +46,44 @@ def test_batch_is_announced_once_though_two_processes_die_in_its_merge(
         assert len(platform.runs()) == JOBS
     (folder,) = (tmp_path / "output/sweep").glob("2*")
     assert len((folder / "results/items.jsonl").read_text().splitlines()) == JOBS * ITEMS
+
+
+def is_closed(server: PostgresServer) -> bool:
+    """Whether a process has closed the batch."""
+    import psycopg
+
+    with psycopg.connect(server.url) as connection:
+        state = connection.execute("SELECT state FROM orchestrator.all_batches").fetchone()
+    return state is not None and state[0] != "open"
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_batch_is_announced_once_though_the_process_that_closes_it_is_paused(
+    tmp_path: Path, server: PostgresServer, point: str
+) -> None:
+    """Another one closes the batch in its place; awake, it announces nothing and ends alike."""
+    with served_platform(tmp_path / "platform") as platform, receiver() as web:
+        variables = {**platform.variables(), **QUICK, "PING_URL": web.url}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        batch = 'schedule = "0 0 * * *"'
+        work = sweep(jobs=JOBS, batch=batch, duration_secs=0.1, items=ITEMS)
+        command.write("sweep.toml", work + TABLES)
+        words = ("run", "sweep.toml", "--ledger", server.url, "--shard")
+        paused = replace(command, program=PAUSED).start(point, *words, "1/2")
+        wait_until(lambda: len(platform.runs()) == JOBS, "the runs", secs=60)
+        wait_until(lambda: is_closed(server), "the end", secs=60)
+        done = command.run(*words, "2/2", timeout=60)
+        assert done.code == 0, done.err
+        assert web.pings.count("") == 1
+        paused.send_signal(signal.SIGCONT)
+        _, errors = paused.communicate(timeout=60)
+        assert paused.code == 0, errors
+        assert "lease lost" in errors
+        assert web.pings.count("") == 1
+        assert len(platform.runs()) == JOBS
+    (folder,) = (tmp_path / "output/sweep").glob("2*")
+    assert len((folder / "results/items.jsonl").read_text().splitlines()) == JOBS * ITEMS
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".results")]
 
 
 def test_process_that_was_paused_starts_nothing_of_a_batch_that_was_aborted(

@@ -36,6 +36,7 @@ SHARED = {
     "join",
     "has_left_attempts",
     "leave_batch",
+    "mark_complete",
     "seek_end",
     "set_claim",
     "steal",

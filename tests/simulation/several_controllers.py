@@ -28,7 +28,7 @@ from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import BatchAborted, OrchestratorError
 from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger, location, stores
-from orchestrator.ledger.amendments import complete, halt_shards
+from orchestrator.ledger.amendments import halt_shards
 from orchestrator.ledger.postgres import ledger_session
 from orchestrator.ledger.postgres.address import parse_address
 from orchestrator.ledger.store import LeaseLost
@@ -344,7 +344,7 @@ async def _end(
     state = BatchState.ENDED if reason is None else BatchState.STOPPED
     exit_code = 0 if reason is None else reason.exit_code
     await batch.ledger.close(state, exit_code=exit_code, reason=reason, now=now)
-    complete(night.path, now)
+    await batch.ledger.mark_complete(now)
     night.closings += 1
     night.closed_at = night.closed_at or anyio.current_time()
 

@@ -17,7 +17,7 @@ from tests.simulation.shared_ledger import virtual_clock
 from tests.simulation.test_simulated_batches import SEEDS
 
 SOAK = bool(os.environ.get("ORCHESTRATOR_SOAK"))
-STOPPED = [range(first, first + 10) for first in range(0, 600 if SOAK else 40, 10)]
+STOPPED = [range(first, first + 10) for first in range(0, 600 if SOAK else 20, 10)]
 SEEDS_ON_SERVER = 60 if SOAK else 4
 
 

@@ -11,6 +11,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from orchestrator.apify.run_endpoints import RunEndpoints
 from orchestrator.app.batch import final_files, lifecycle
+from orchestrator.app.notifications import announcer
 from orchestrator.app.outputs import merge
 from orchestrator.collector.collect import Collector
 from orchestrator.ledger import Ledger
@@ -204,5 +205,10 @@ POINTS = {
         aborted_collected=_before(Ledger, "mark_over"),
         aborted_settled=_after(Ledger, "mark_over"),
     ),
-    **_points_of(Story.MERGED, merging=_after(merge, "write_table")),
+    **_points_of(
+        Story.MERGED,
+        merging=_after(merge, "write_table"),
+        reporting=_before(final_files, "write_reports"),
+        announcing=_before(announcer, "set_announced"),
+    ),
 }

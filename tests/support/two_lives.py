@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from inspect import isawaitable
 from typing import Any, NoReturn
 
@@ -29,8 +29,13 @@ def die() -> NoReturn:
     raise AssertionError("alive")
 
 
-def arm(point: Point) -> None:
-    """Makes this process die at a point."""
+def pause() -> None:
+    """Stops this process until it gets SIGCONT, as a machine that sleeps does."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def arm(point: Point, act: Callable[[], None] = die) -> None:
+    """Makes this process die at a point, or do something else there."""
     original = getattr(point.owner, point.name)
     calls = 0 if point.since is None else -sys.maxsize
 
@@ -42,9 +47,13 @@ def arm(point: Point) -> None:
         if calls != point.nth:
             return original(*given, **named)
         if not point.after:
-            die()
+            act()
+            return original(*given, **named)
         answer = original(*given, **named)
-        return _then_die(answer) if isawaitable(answer) else die()
+        if isawaitable(answer):
+            return _then(answer, act)
+        act()
+        return answer
 
     def begin() -> None:
         nonlocal calls
@@ -55,9 +64,10 @@ def arm(point: Point) -> None:
         _call_after(point.since, begin)
 
 
-async def _then_die(answer: Any) -> None:
-    await answer
-    die()
+async def _then(answer: Any, act: Callable[[], None]) -> Any:
+    result = await answer
+    act()
+    return result
 
 
 def _call_after(name: str, prepare: Any) -> None:
@@ -148,4 +158,15 @@ def run_until_point(words: Sequence[str]) -> None:
     """
     prepare(POINTS[words[0]].story)
     arm(POINTS[words[0]])
+    main_with_short_pauses(words[1:])
+
+
+def run_with_pause(words: Sequence[str]) -> None:
+    """
+    Runs the command, which stops itself at a point until it gets SIGCONT.
+
+    Args:
+        words: the name of the point, then the arguments.
+    """
+    arm(POINTS[words[0]], pause)
     main_with_short_pauses(words[1:])

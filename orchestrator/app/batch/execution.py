@@ -19,7 +19,7 @@ from orchestrator.app.batch.assembly import SchedulerOptions, make_scheduler
 from orchestrator.app.batch.backlog import read_backlog
 from orchestrator.app.batch.failure_logs import keep_first_log_ends, keep_log_ends
 from orchestrator.app.batch.final_files import finish
-from orchestrator.app.batch.left_batch import Ending, ending_of_others
+from orchestrator.app.batch.left_batch import Ending, ending_of_others, leave_runs
 from orchestrator.app.batch.live_source import LiveSource
 from orchestrator.app.batch.open_batch import OpenBatch, open_batch
 from orchestrator.app.batch.progress_events import BatchEvents
@@ -53,12 +53,10 @@ from orchestrator.ledger.shard_facts import ALONE, Joined
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.batches import Batch, BatchState, Wait
-from orchestrator.model.ids import RunId
 from orchestrator.model.progress import Progress
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.loop import Scheduler
 
-ABORT_SECS = 8.0
 RECORD_EVERY_SECS = 2.0
 RECORDED_RUNS = 60
 """How many runs in progress other processes can show: the rows of a high terminal."""
@@ -123,27 +121,31 @@ async def drive(
                 is_ours, reason = await await_end(batch, reason, settings, timings)
                 if not is_ours:
                     return ending_of_others(batch, reason)
-            live_runs = 0 if reason is None else await _leave_runs(batch, context, reason)
+            live_runs = 0 if reason is None else await leave_runs(batch, context, reason)
             reason = await _complete_runs(batch, context, reason)
             owes_news = context.announcer is not None
             is_idle = not is_new and batch.reader.extent() == before
             closed, totals = await _close(batch, reason, owes_news=owes_news, is_idle=is_idle)
             if context.shard is not None:
                 async with kept_lease(batch.ledger, context.settings, context.timings):
-                    closed = await _report(folder, await merged(folder, closed), reason)
+                    closed = await merged(folder, closed, batch.ledger)
+                    closed = await _report(folder, closed, reason, batch.ledger)
         if context.shard is None:
             closed = await merged(folder, closed)
     if context.shard is None:
         # The log, which is uploaded too, is complete by now.
         closed = await _report(folder, closed, reason)
-    return Ending(batch=closed, totals=totals, reason=reason, live_runs=live_runs)
+    closer = None if context.shard is None else batch.ledger.owner
+    return Ending(batch=closed, totals=totals, reason=reason, live_runs=live_runs, closer=closer)
 
 
-async def _report(folder: Path, closed: Batch, reason: OrchestratorError | None) -> Batch:
+async def _report(
+    folder: Path, closed: Batch, reason: OrchestratorError | None, closer: Ledger | None = None
+) -> Batch:
     """Writes the reports of a batch that is closed."""
     # On a full disk the figures are still shown, and the files can be written later.
     with suppress(*((StoppedEarly,) if reason else ())):
-        closed = await finish(folder, closed)
+        closed = await finish(folder, closed, closer)
     return closed
 
 
@@ -337,37 +339,14 @@ def _is_worth_recording(progress: Progress, recorded: Progress) -> bool:
     return progress.facts != recorded.facts or silent_secs > SIGN_OF_LIFE_SECS
 
 
-async def _leave_runs(batch: OpenBatch, context: BatchContext, reason: OrchestratorError) -> int:
-    """Aborts the live runs if a signal must; returns how many go on at the platform."""
-    live = batch.reader.live_runs()
-    if not (context.abort_on_signal and isinstance(reason, Interrupted)):
-        return len(live)
-    aborted = 0
-
-    async def abort(run_id: RunId) -> None:
-        nonlocal aborted
-        try:
-            await batch.client.runs.abort(run_id)
-        except PlatformError as error:
-            LOG.warning("run_not_aborted", run=run_id, error=str(error))
-        else:
-            aborted += 1
-            LOG.info("run_aborted", run=run_id)
-
-    # A signal leaves little time.
-    with anyio.move_on_after(ABORT_SECS):
-        async with anyio.create_task_group() as aborts:
-            for run_id in live:
-                aborts.start_soon(abort, run_id, name=f"abort {run_id}")
-    return len(live) - aborted
-
-
 async def _close(
     batch: OpenBatch, reason: OrchestratorError | None, *, owes_news: bool, is_idle: bool
 ) -> tuple[Batch, Totals]:
     """Records how the batch ends; returns it with its figures, which no later step changes."""
     ledger, stats = batch.ledger, batch.client.stats
     jobs = batch.reader.totals().jobs
+    # Of a process that has closed the batch, and has died or was paused after that.
+    kept_end = batch.reader.batch().ended_at
     if reason is not None:
         state, exit_code = BatchState.STOPPED, reason.exit_code
     else:
@@ -381,7 +360,8 @@ async def _close(
             reason=reason,
             now=utc_now(),
             owes_news=owes_news,
-            is_idle=is_idle,
+            is_idle=is_idle and kept_end is None,
+            kept_end=kept_end,
         )
     except StoppedEarly:
         if reason is None:

@@ -12,7 +12,7 @@ from orchestrator.app.batch.page_content import begin_page
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.clock import utc_now
 from orchestrator.app.outputs.object_store import uploaded
-from orchestrator.ledger import LedgerReader
+from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.ledger.amendments import complete
 from orchestrator.ledger.reader import read_batch
 from orchestrator.ledger.statistics import Totals
@@ -27,7 +27,7 @@ PAGE = "report.html"
 LINES_AT_ONCE = 256
 
 
-async def finish(folder: Path, batch: Batch) -> Batch:
+async def finish(folder: Path, batch: Batch, closer: Ledger | None = None) -> Batch:
     """
     Writes the reports of a batch, uploads its files, and records that it is complete.
 
@@ -36,18 +36,26 @@ async def finish(folder: Path, batch: Batch) -> Batch:
 
     Args:
         batch: with its results merged, and the exit code after that.
+        closer: of the process that closes a shared batch, and that may have been paused.
 
     Returns:
         the batch; its exit code shows whether the upload failed.
 
     Raises:
         StoppedEarly: the disk is full; the call may be repeated.
+        LeaseLost: another process closes the batch.
     """
+    if closer is not None:
+        await closer.check_owner()
     with LedgerReader(folder / LEDGER) as reader:
         write_reports(folder, batch, reader, reader.totals())
+    if closer is not None:
+        await closer.check_owner()
     batch = await uploaded(folder, batch)
     # The ledger has the exit code of the runs. Another code means that a later step failed.
     if batch.is_done and batch.exit_code == read_batch(folder / LEDGER).exit_code:
+        if closer is not None:
+            return await closer.mark_complete(utc_now())
         return complete(folder / LEDGER, utc_now())
     return batch
 

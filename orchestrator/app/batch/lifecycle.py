@@ -66,6 +66,7 @@ class Result:
         live_runs: how many runs go on at the platform.
         warnings: about earlier batches, for people.
         is_news: whether its end may have to be announced.
+        closer: the name of this process in the ledger, if it has closed a shared batch.
     """
 
     folder: Path
@@ -75,6 +76,7 @@ class Result:
     live_runs: int = 0
     warnings: Sequence[str] = ()
     is_news: bool = True
+    closer: str | None = None
 
 
 async def start_prepared(
@@ -306,6 +308,7 @@ async def _drive(
         reason=ending.reason,
         live_runs=ending.live_runs,
         is_news=ending.is_closed_here,
+        closer=ending.closer,
     )
 
 

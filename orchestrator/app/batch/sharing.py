@@ -99,21 +99,35 @@ async def take_left(batch: OpenBatch, options: SchedulerOptions) -> list[Attempt
 
 @asynccontextmanager
 async def kept_lease(ledger: Ledger, settings: Settings, timings: Timings) -> AsyncIterator[None]:
-    """Keeps the lease of the process that closes a batch, so that no other one does, too."""
+    """
+    Keeps the lease of the process that closes a batch, so that no other one does, too.
+
+    Raises:
+        LeaseLost: this process was paused, and another one closes the batch; leaves the block.
+    """
+    errors: list[OrchestratorError] = []
+
+    async def renew() -> None:
+        try:
+            while True:
+                await ledger.check_owner()
+                await anyio.sleep(beat_secs(settings, timings))
+        except BatchHeld as error:
+            errors.append(error)
+            tasks.cancel_scope.cancel()
+        except LedgerAway as error:
+            LOG.warning("lease_lost", error=str(error))
+
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_renew, ledger, beat_secs(settings, timings), name="lease")
-        yield
+        tasks.start_soon(renew, name="lease")
+        try:
+            yield
+        except OrchestratorError as error:
+            # The group would wrap it.
+            errors.append(error)
         tasks.cancel_scope.cancel()
-
-
-async def _renew(ledger: Ledger, beat: float) -> None:
-    try:
-        while True:
-            await ledger.check_owner()
-            await anyio.sleep(beat)
-    except (BatchHeld, LedgerAway) as error:
-        # Another process finishes the batch, too: each file is whole, and the end is news once.
-        LOG.warning("lease_lost", error=str(error))
+    if errors:
+        raise errors[0]
 
 
 async def await_end(
@@ -146,7 +160,7 @@ async def await_end(
             # As in a process that works alone: a halt that left no job out has changed nothing.
             has_effect = news.has_work or batch.reader.totals().jobs.get(JobStatus.ABORTED)
             reason = halt_of(news.halt_kind, news.halt_reason or "") if has_effect else None
-        if news.is_complete:
+        if news.is_complete and not is_ours:
             return False, reason
         if is_ours and await _has_left_work(ledger, news, reason):
             await ledger.leave_batch()

@@ -25,6 +25,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG, LogSink
 from orchestrator.ledger.amendments import set_announced
 from orchestrator.ledger.reader import read_batch
+from orchestrator.ledger.store import LeaseLost
 from orchestrator.model.batches import Batch
 from orchestrator.notifiers.addresses import Addresses, shown_host, shown_service
 
@@ -114,7 +115,13 @@ class Announcer:
                     stack.enter_context(logging_to(result.folder, self.sink))
             ending = ending_of(result.folder, result.batch, code, result.reason)
             end = f"{result.batch.ended_at} {code}"
-            announced_end, announced_news = _record(result.folder, end, ending.key)
+            try:
+                before = _record(result.folder, end, ending.key, result.closer)
+            except LeaseLost as error:
+                # This process was paused. The one that has closed the batch in its place announces.
+                LOG.warning("lease_lost", error=str(error))
+                return
+            announced_end, announced_news = before
             if end == announced_end:
                 return
             is_repeated = ending.key == announced_news
@@ -212,10 +219,14 @@ async def _notify(name: str, url: str, message: Message, secs: float) -> None:
         LOG.warning("notification_failed", url=name, error=reason)
 
 
-def _record(folder: Path, end: str, news: str) -> tuple[str | None, str | None]:
+def _record(
+    folder: Path, end: str, news: str, closer: str | None = None
+) -> tuple[str | None, str | None]:
     """Records what is announced; returns what was announced before."""
     try:
-        return set_announced(folder / LEDGER, end, news)
+        return set_announced(folder / LEDGER, end, news, closer)
+    except LeaseLost:
+        raise
     except (OrchestratorError, OSError):
         # For example on a full disk: this must be announced all the same.
         return None, None

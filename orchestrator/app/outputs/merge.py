@@ -12,20 +12,20 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from anyio import to_thread
+from anyio import from_thread, to_thread
 
 from orchestrator.app.batch_folders import LEDGER, Found
 from orchestrator.app.history.series import earlier_batches
 from orchestrator.app.outputs.item_files import sources_of
 from orchestrator.errors import UsageError
 from orchestrator.event_log import LOG
-from orchestrator.ledger import LedgerReader
+from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.model.batches import Batch, BatchState, ResultsPlan
 from orchestrator.results.distinct_keys import Seen, seen_by
 from orchestrator.results.item_source import NotMerged
@@ -37,13 +37,28 @@ from orchestrator.store.disk_writes import flush_path
 SEEN = ".seen"
 
 
-async def merged(folder: Path, batch: Batch) -> Batch:
-    """Merges the results of a batch if its spec asks for that; the exit code shows a failure."""
+async def merged(folder: Path, batch: Batch, closer: Ledger | None = None) -> Batch:
+    """
+    Merges the results of a batch if its spec asks for that; the exit code shows a failure.
+
+    Args:
+        closer: of the process that closes a shared batch, and that may have been paused.
+
+    Raises:
+        LeaseLost: another process closes the batch.
+    """
+
+    async def check_closer() -> None:
+        if closer is not None:
+            await closer.check_owner()
+
     plan = batch.plan.results
     if plan is None:
         return batch
     try:
-        table = await to_thread.run_sync(merge_results, folder, plan)
+        table = await to_thread.run_sync(
+            merge_results, folder, plan, partial(from_thread.run, check_closer)
+        )
     except NotMerged as error:
         LOG.warning("results_not_merged", error=str(error))
         return replace(batch, exit_code=max(batch.exit_code or 0, error.exit_code))
@@ -70,9 +85,14 @@ def warn_of_table(table: Table, *, kept_in: str) -> None:
         )
 
 
-def merge_results(folder: Path, plan: ResultsPlan) -> Table:
+def merge_results(
+    folder: Path, plan: ResultsPlan, confirm: Callable[[], object] | None = None
+) -> Table:
     """
     Merges the items of a batch, in the caller's thread.
+
+    Args:
+        confirm: called before the results are published.
 
     Raises:
         NotMerged: a library is missing, or files are not as they were collected.
@@ -83,6 +103,8 @@ def merge_results(folder: Path, plan: ResultsPlan) -> Table:
             with ExitStack() as history:
                 seen = history.enter_context(seen_before(folder, plan)) if plan.new_only else None
                 table = write_table(partial(sources_of, folder), plan, part, seen=seen)
+            if confirm is not None:
+                confirm()
             _publish(part, folder / "results")
     except OSError as error:
         raise NotMerged(

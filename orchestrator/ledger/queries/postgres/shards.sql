@@ -149,17 +149,21 @@ WHERE EXISTS (SELECT 1 FROM writers
 
 -- name: select_halt
 -- Reads whether the batch is halted, and whether jobs are left.
-SELECT halt_kind, halt_reason, state, completed_at, exit_code,
+SELECT halt_kind, halt_reason, state, completed_at IS NOT NULL AND owes_news = 0 AS is_complete,
     EXISTS (SELECT 1 FROM jobs WHERE status = 'WAITING') AS has_work,
     CAST((SELECT COALESCE(SUM(runs), 0) FROM usage) AS bigint) AS runs FROM batch;
 
 -- name: seek_end
--- Makes a process the one that closes the batch, if no other works on it or is about to close it.
+-- Makes a process the one that closes the batch and announces that, if no other works on it or is about to do so.
 UPDATE batch SET finalizer = :owner
-WHERE NOT EXISTS (SELECT 1 FROM writers WHERE owner <> :owner AND is_fenced = 0
+WHERE (completed_at IS NULL OR owes_news = 1) AND NOT EXISTS (SELECT 1 FROM writers WHERE owner <> :owner AND is_fenced = 0
         AND is_shard = 1 AND is_working = 1)
     AND (finalizer IS NULL OR finalizer = :owner
         OR finalizer NOT IN (SELECT owner FROM writers WHERE is_fenced = 0));
+
+-- name: hold_closing
+-- Keeps other processes from closing the batch until the commit, if this process closes it.
+UPDATE batch SET finalizer = finalizer WHERE finalizer = :owner;
 
 -- name: set_serves
 -- Records which series and occurrence the batch serves, unless another batch does.
