@@ -1,10 +1,9 @@
-"""Several processes on one batch: killed, paused and joined late; the platform counts the runs."""
+"""Several processes on one batch: limits, lost servers, one end; the platform counts the runs."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import threading
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from typing import Self
 import pytest
 
 from orchestrator.ledger import LedgerReader
-from tests.crash.test_kills import FAULTS, QUICK, check_items, check_runs
+from tests.crash.test_kills import QUICK, check_runs
 from tests.support.command import (
     HURRIED,
     Command,
@@ -28,27 +27,7 @@ from tests.support.command import (
 from tests.support.partition import partition
 from tests.support.postgres_server import PostgresServer
 
-SEEDS = 10 if os.environ.get("ORCHESTRATOR_SOAK") else 1
-JOBS = 60
-SPEC = """
-[batch]
-name = "sweep"
-max_runs = 6
-schedule = "0 0 * * *"
-
-[[jobs]]
-name = "plain-{{ n }}"
-actor = "orchestrator/simulated"
-input = { duration_secs = 0.4, items = 20 }
-matrix = { n = { range = [1, 50] } }
-
-[[jobs]]
-name = "failing-{{ n }}"
-actor = "orchestrator/simulated"
-input = { duration_secs = 0.2, items = 20, fail_attempts = 1, item = { n = "{{ n }}" } }
-matrix = { n = { range = [1, 10] } }
-retries = 1
-"""
+SHORT_LEASES = {"ORCHESTRATOR_START_DEADLINE_SECS": "1", "ORCHESTRATOR_SETTLE_SECS": "0.2"}
 
 
 @dataclass
@@ -74,15 +53,13 @@ class Watch:
             self.most = max(self.most, len(live))
 
 
-def shards(command: Command, server: PostgresServer, *names: str, apart: bool) -> list[Process]:
-    """Starts a process for each shard; apart: each in a folder of its own, as on other machines."""
+def shards(command: Command, server: PostgresServer, *names: str) -> list[Process]:
+    """Starts a process for each shard, each in a folder of its own, as on other machines."""
     started = []
     for place, name in enumerate(names):
-        one = command
-        if apart:
-            one = replace(command, folder=command.folder / f"machine-{place}")
-            one.folder.mkdir()
-            one.write("sweep.toml", (command.folder / "sweep.toml").read_text())
+        one = replace(command, folder=command.folder / f"machine-{place}")
+        one.folder.mkdir()
+        one.write("sweep.toml", (command.folder / "sweep.toml").read_text())
         words = ("run", "sweep.toml", "--shard", name, "--ledger", server.url, "--json")
         started.append(one.start(*words))
     return started
@@ -104,7 +81,7 @@ def test_shards_share_one_batch(tmp_path: Path, server: PostgresServer) -> None:
         command = Command(folder=tmp_path, variables=variables, program=HURRIED)
         batch = 'max_runs = 4\nschedule = "0 0 * * *"'
         command.write("sweep.toml", sweep(jobs=30, batch=batch, duration_secs=0.3, items=2))
-        processes = shards(command, server, "1/3", "2/3", "3/3", apart=True)
+        processes = shards(command, server, "1/3", "2/3", "3/3")
         outs = [process.communicate(timeout=100) for process in processes]
         assert [process.code for process in processes] == [0, 0, 0], outs
         assert len(platform.runs()) == 30
@@ -123,42 +100,6 @@ def test_shards_share_one_batch(tmp_path: Path, server: PostgresServer) -> None:
     assert len(calls) >= 3
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
-def test_kills_and_pauses_start_nothing_twice(
-    tmp_path: Path, server: PostgresServer, seed: int
-) -> None:
-    """Processes die, sleep past their leases, and join late: each attempt has one run."""
-    chance = random.Random(seed)  # noqa: S311 - to be repeatable
-    faults = tmp_path / "faults.json"
-    faults.write_text(json.dumps({"seed": seed, **FAULTS}))
-    words = ("--faults", str(faults))
-    with served_platform(tmp_path / "platform", *words) as platform:
-        command = Command(
-            folder=tmp_path, variables={**platform.variables(), **QUICK}, program=HURRIED
-        )
-        command.write("sweep.toml", SPEC)
-        live = shards(command, server, "1/4", "2/4", "3/4", "4/4", apart=False)
-        output = tmp_path / "output/sweep"
-        wait_until(lambda: len(platform.runs()) >= 8, "eight runs")
-        killed, paused = chance.sample(live, 2)
-        os.killpg(killed.pid, signal.SIGKILL)
-        paused.send_signal(signal.SIGSTOP)
-        # Longer than a lease of these settings: 1.5 times 2 + 2 + 2 + 1 seconds.
-        wake = threading.Timer(13, paused.send_signal, [signal.SIGCONT])
-        wake.start()
-        # The same shard once more, and one of another number of shards.
-        live += shards(command, server, "1/4", "2/3", apart=False)
-        survivors = [process for process in live if process is not killed]
-        ended = [(process, process.communicate(timeout=110)) for process in survivors]
-        wake.join()
-        codes = [process.code for process, _ in ended]
-        assert codes == [0] * len(codes), "\n".join(err for _, (_, err) in ended)
-        (batch,) = output.glob("2*")
-        runs = [run for run in platform.runs() if "(attempt " in run["meta"]["userAgent"]]
-        check_runs(runs, jobs=JOBS)
-    check_items([batch])
-
-
 def test_check_notices_two_runs_of_one_attempt() -> None:
     """The check of these tests counts at the platform."""
     run = {"startedAt": "1", "status": "SUCCEEDED", "meta": {"userAgent": "x (attempt m.0.1.1"}}
@@ -173,7 +114,7 @@ def test_shards_survive_a_restart_of_the_server(tmp_path: Path, server: Postgres
         command = Command(folder=tmp_path, variables=variables, program=HURRIED)
         batch = 'max_runs = 6\nschedule = "0 0 * * *"'
         command.write("sweep.toml", sweep(jobs=40, batch=batch, duration_secs=0.4, items=2))
-        processes = shards(command, server, "1/3", "2/3", "3/3", apart=True)
+        processes = shards(command, server, "1/3", "2/3", "3/3")
         wait_until(lambda: len(platform.runs()) >= 9, "nine runs")
         server.stop()
         wait_until(lambda: all("ledger away" in one.errors() for one in processes), "the notices")
@@ -195,7 +136,7 @@ def test_shards_wait_for_a_server_that_is_away_at_their_start(
         batch = 'schedule = "0 0 * * *"'
         command.write("sweep.toml", sweep(jobs=4, batch=batch, duration_secs=0.1))
         server.stop()
-        processes = shards(command, server, "1/2", "2/2", apart=True)
+        processes = shards(command, server, "1/2", "2/2")
         wait_until(lambda: all("ledger away" in one.errors() for one in processes), "the notices")
         server.start()
         outs = [process.communicate(timeout=100) for process in processes]
@@ -213,7 +154,7 @@ def test_one_budget_holds_for_all_shards(tmp_path: Path, server: PostgresServer)
         job = "max_total_charge_usd = 0.1"
         spec = sweep(jobs=30, batch=batch, job=job, duration_secs=0.3, cost_usd=0.1)
         command.write("sweep.toml", spec)
-        processes = shards(command, server, "1/3", "2/3", "3/3", apart=True)
+        processes = shards(command, server, "1/3", "2/3", "3/3")
         outs = [process.communicate(timeout=100) for process in processes]
         assert [process.code for process in processes] == [3, 3, 3], outs
         assert len(platform.runs()) == 10
@@ -226,7 +167,7 @@ def test_abort_reaches_all_shards(tmp_path: Path, server: PostgresServer) -> Non
         command = Command(folder=tmp_path, variables=variables, program=HURRIED)
         batch = 'max_runs = 4\nschedule = "0 0 * * *"'
         command.write("sweep.toml", sweep(jobs=8, batch=batch, duration_secs=60, items=2))
-        processes = shards(command, server, "1/2", "2/2", apart=True)
+        processes = shards(command, server, "1/2", "2/2")
         wait_until(lambda: len(platform.runs()) == 4, "four runs")
         wait_until(lambda: writers(server) == 2, "two processes")
         elsewhere = replace(command, folder=tmp_path / "elsewhere")
@@ -245,12 +186,12 @@ def test_partition_from_the_server_starts_nothing_twice(
 ) -> None:
     """The network of one process stalls for longer than its lease, then breaks: it joins again."""
     with served_platform(tmp_path / "platform") as platform, partition(server.port) as network:
-        variables = {**platform.variables(), **QUICK}
+        variables = {**platform.variables(), **SHORT_LEASES}
         command = Command(folder=tmp_path, variables=variables, program=HURRIED)
         batch = 'max_runs = 4\nschedule = "0 0 * * *"'
-        command.write("sweep.toml", sweep(jobs=60, batch=batch, duration_secs=1.5, items=2))
+        command.write("sweep.toml", sweep(jobs=30, batch=batch, duration_secs=1.5, items=2))
         cut_off = replace(server, port=network.port)
-        processes = shards(command, cut_off, "1/2", apart=True)
+        processes = shards(command, cut_off, "1/2")
         wait_until(lambda: len(platform.runs()) >= 2, "two runs")
         other = replace(command, folder=tmp_path / "other")
         other.folder.mkdir()
@@ -263,7 +204,7 @@ def test_partition_from_the_server_starts_nothing_twice(
         network.cut()
         outs = [process.communicate(timeout=100) for process in processes]
         assert [process.code for process in processes] == [0, 0], outs
-        assert len(platform.runs()) == 60
+        assert len(platform.runs()) == 30
 
 
 def _has_runs(platform: ServedPlatform, most: int) -> bool:
