@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from orchestrator.errors import BatchHeld, OrchestratorError
+from orchestrator.errors import BatchHeld, BatchNotFound, OrchestratorError
 from orchestrator.ledger import stores
 from orchestrator.ledger.definitions import job_of, job_values
 from orchestrator.ledger.location import location_of
@@ -47,9 +47,15 @@ def set_number(path: Path, number: int, serves: str | None = None) -> None:
 
     Raises:
         BatchHeld: there is such a batch, made on another machine.
+        BatchNotFound: this process was paused for days, and its batch was removed as abandoned.
     """
     with _amended(path) as db:
         last = db.query("select_last_number").fetchone()["number"]
+        if last is None:
+            raise BatchNotFound(
+                f"{path.parent}: the ledger of this batch was removed, because it was not "
+                "published within a day: start the batch again"
+            )
         if serves is not None and db.query("set_serves", serves=serves).rowcount != 1:
             raise BatchHeld("another process has made the batch of this occurrence")
         db.query("set_number", batch_number=max(number, last + 1))

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from orchestrator.ledger.postgres.ledger_session import PostgresSession
 
 
+ABANDONED_SECS = 86_400.0
+"""After so long, a batch that nobody has locked or published is abandoned: makers take minutes."""
+
+
 def create(path: Path, batch_id: str) -> Store:
     """
     Makes a new ledger: in PostgreSQL if the setting `ledger` names a server, else as a file.
@@ -112,6 +116,22 @@ def keep_spec(path: Path, name: str, source: bytes) -> None:
     if location is not None:
         with closing(_session(location, writes=True)) as session:
             session.query("set_spec", name=name, spec=source)
+
+
+def discard_abandoned(path: Path, name: str) -> None:
+    """
+    Deletes batches from PostgreSQL whose makers were killed before they published them.
+
+    A maker that is alive holds the lock of its batch; the age is for one whose connection broke.
+
+    Args:
+        path: of the ledger of a batch that is being made.
+        name: of the batches.
+    """
+    location = location_of(path)
+    if location is not None:
+        with closing(_session(location, writes=True)) as session:
+            session.query("delete_abandoned", name=name, secs=ABANDONED_SECS)
 
 
 def mirror_batches(output: Path, name: str = "") -> None:

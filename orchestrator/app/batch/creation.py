@@ -14,7 +14,7 @@ from orchestrator.app.batch_folders import LEDGER, new_folder, new_id
 from orchestrator.app.clock import utc_now
 from orchestrator.app.occurrences.schedules import schedule_of
 from orchestrator.ledger import BatchLock, create_ledger
-from orchestrator.ledger.stores import keep_spec, made_ledger
+from orchestrator.ledger.stores import discard_abandoned, keep_spec, made_ledger
 from orchestrator.model.batches import (
     Batch,
     BatchPlan,
@@ -119,6 +119,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
             create_ledger(folder / LEDGER, batch, chosen, caller=request.caller)
             lock.cover_ledger()
             write_file(folder / f"spec{loaded.ending}", [loaded.source])
+            discard_abandoned(folder / LEDGER, batch.name)
             keep_spec(folder / LEDGER, f"spec{loaded.ending}", loaded.source)
             yield folder
 

@@ -179,9 +179,18 @@ UPDATE batch SET spec_name = :name, spec = :spec;
 SELECT id, name, spec_name, spec FROM all_batches
 WHERE number > 0 AND (name = :name OR :name = '') ORDER BY name, number;
 
+-- name: delete_abandoned
+-- Deletes the batches of a name whose makers have died long ago, before they published them and began anything.
+WITH abandoned AS MATERIALIZED (
+    SELECT batch, id FROM all_batches WHERE name = :name AND number = 0
+    AND made_at < clock_timestamp() - :secs * interval '1 second'
+    AND NOT EXISTS (SELECT 1 FROM all_attempts WHERE all_attempts.batch = all_batches.batch))
+DELETE FROM all_batches USING abandoned WHERE all_batches.batch = abandoned.batch AND number = 0
+    AND pg_try_advisory_xact_lock(hashtext(current_schema()), hashtext(abandoned.id));
+
 -- name: select_last_number
--- Finds the highest number among the batches of this name, and lets no other be given meanwhile.
-WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext(name), 1), name FROM batch)
+-- Finds the highest number among the batches of this name; until the commit no other is given, and the batch stays.
+WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext(name), 1), name FROM batch FOR UPDATE)
 SELECT MAX(number) AS number FROM all_batches WHERE name = (SELECT name FROM turn);
 
 -- name: select_left_sources
