@@ -170,7 +170,7 @@ class ForkServer:
 
 
 @cache
-def fork_server(preloaded: tuple[tuple[str, str], ...] = ()) -> ForkServer:
+def fork_server(preloaded: tuple[tuple[str, str], ...]) -> ForkServer:
     """The fork server of this test process; another one for commands on a shifted clock."""
     return ForkServer(dict(preloaded))
 
@@ -343,7 +343,7 @@ def start_platform(
     """Starts a platform; the caller ends it."""
     serve = ("platform", "serve", "--data", str(data), *words)
     environment = {**os.environ, "TMPDIR": temporary_folder()}
-    process = fork_server().start(program, serve, ROOT, environment)
+    process = fork_server(()).start(program, serve, ROOT, environment)
     line = process.first_line()
     assert line, process.errors()
     return process, ServedPlatform(**json.loads(line))

@@ -194,7 +194,7 @@ class PageRun:
     def _call_fork(
         self, program: str, words: Sequence[str], environment: dict[str, str]
     ) -> tuple[int, str]:
-        process = fork_server().start(program, words, self.folder, environment, mixed=True)
+        process = fork_server(()).start(program, words, self.folder, environment, mixed=True)
         printed, _ = process.communicate()
         return process.code, printed
 

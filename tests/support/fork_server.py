@@ -29,9 +29,10 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel
 
+import apify_emulator
 import orchestrator
 
-OURS = ("orchestrator.", "apify_emulator.")
+OURS = ("orchestrator.", "apify_emulator.", "tests.support.")
 READ_BYTES = 65_536
 OUTSIDE = (
     "anyio._backends._asyncio",
@@ -45,14 +46,13 @@ OUTSIDE = (
     "uvloop",
     "tests.support.loaded_services",
     "tests.support.two_lives",
+    "tests.support.watched_serve",
 )
 
 
 def serve() -> Callable[[], None]:
     """Carries out orders until stdin ends; in a child, returns the function to call."""
-    inside = pkgutil.walk_packages(orchestrator.__path__, "orchestrator.")
-    for name in (*(module.name for module in inside if module.name[-8:] != "__main__"), *OUTSIDE):
-        importlib.import_module(name)
+    _import_all()
     _prepare()
     gc.freeze()
     woken, wake = os.pipe()
@@ -84,6 +84,15 @@ def serve() -> Callable[[], None]:
                 return partial(carry_out, order)
             children[child] = order["id"]
             send(id=order["id"], pid=child)
+
+
+def _import_all() -> None:
+    for package in (orchestrator, apify_emulator):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith(("__main__", "pytest_plugin")):
+                importlib.import_module(module.name)
+    for name in OUTSIDE:
+        importlib.import_module(name)
 
 
 def _prepare() -> None:
