@@ -34,7 +34,7 @@ CONTROLLER_SIZES = (320, 960)
 """Jobs for each controller; whole numbers of `measuring.TASKS`."""
 
 CLAIMERS = 8
-CLAIMS = 250
+CLAIMS = 900
 """For each of them."""
 
 SCHEDULE = 'schedule = "0 0 * * *"\n'
