@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tests.support.postgres_server import (
     postgres_schema,
     postgres_url,
     server,
+    skipped_without_client,
 )
 from tests.support.spread import spread
 from tests.support.tracebacks import take_tracebacks
@@ -42,6 +43,14 @@ NEEDED_BYTES = 2_000_000_000
 def pytest_xdist_auto_num_workers() -> int:
     """More workers than cores, because most tests mostly wait for a process or a connection."""
     return 4 * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Skips modules that import psycopg where it is not installed."""
+    return skipped_without_client((yield), collector.path)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -174,6 +174,15 @@ def why_absent() -> str | None:
     )
 
 
+def skipped_without_client(report: pytest.CollectReport, path: Path) -> pytest.CollectReport:
+    """The report of a module of tests: skipped, with the reason, if it needs psycopg in vain."""
+    lacks_client = "No module named 'psycopg'" in str(report.longrepr)
+    if report.failed and lacks_client and find_spec("psycopg") is None:
+        report.outcome = "skipped"
+        report.longrepr = (str(path), 0, f"Skipped: {why_absent()}")
+    return report
+
+
 @contextmanager
 def running_server(options: str = OPTIONS) -> Iterator[PostgresServer]:
     """A server of this test's own, which it may stop and start."""

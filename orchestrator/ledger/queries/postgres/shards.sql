@@ -142,9 +142,9 @@ WHERE run_id IS NOT NULL AND reused_from IS NULL AND attempts.state IN ('finishe
 UPDATE batch SET halt_kind = :kind, halt_reason = :reason WHERE halt_kind IS NULL;
 
 -- name: halt_shards
--- Halts the batch for the processes that share it now, unless there is none.
+-- Halts the batch for the processes that share it now, unless there is none or the batch is over.
 UPDATE batch SET halt_kind = :kind, halt_reason = :reason
-WHERE EXISTS (SELECT 1 FROM writers
+WHERE completed_at IS NULL AND EXISTS (SELECT 1 FROM writers
     WHERE is_shard = 1 AND is_fenced = 0 AND lease_until > clock_timestamp());
 
 -- name: select_halt
