@@ -99,7 +99,7 @@ class Peers:
         assert scheduler is not None  # noqa: S101 - set before it starts
         if self._queued.get(queued.seq, queued.number) != queued.number:
             # Another process has begun this attempt meanwhile: the job is queued for a later one.
-            scheduler.feedback.no_run(queued)
+            self._note_no_start(scheduler, queued)
             return None
         self._queued.pop(queued.seq, None)
         refused: Attempt | Refused = Refused(limit=None)
@@ -117,7 +117,7 @@ class Peers:
             self._has_intended, self._lacks_money = True, ""
             return refused
         if refused.limit is None:
-            scheduler.feedback.no_run(queued)
+            self._note_no_start(scheduler, queued)
             # A job may be queued twice: freed by another process while it was still queued here.
             if queued.seq not in self._own:
                 self._of_others.add(queued.seq)
@@ -130,9 +130,14 @@ class Peers:
             scheduler.count_with_others(*refused.counts)
         is_for_all = self._limits.note(refused, until)
         # After it: another process may be trying a job of the same target.
-        scheduler.feedback.no_run(queued)
+        self._note_no_start(scheduler, queued)
         scheduler.put_back(queued._replace(ready_at=queued.ready_at if is_for_all else until))
         return None
+
+    def _note_no_start(self, scheduler: SharedScheduler, queued: QueuedJob) -> None:
+        """Notes that a start was not intended, so that it takes nothing of `starts_per_minute`."""
+        scheduler.usage.take_back_start(queued.claim)
+        scheduler.feedback.no_run(queued)
 
     async def watch(self) -> None:
         """Keeps the scheduler in step with the other processes, until cancelled."""

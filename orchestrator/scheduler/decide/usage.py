@@ -94,6 +94,12 @@ class Usage:
         for name in claim.pools:
             self._pool_starts[name].append(now)
 
+    def take_back_start(self, claim: Claim) -> None:
+        """Takes back what `take` has counted of a start that was never intended."""
+        for name in claim.pools:
+            if self._pool_starts[name]:
+                self._pool_starts[name].pop()
+
     def count_start(self, pools: Iterable[str], at: float) -> None:
         """
         Counts a start of an earlier process, in the order of time.
