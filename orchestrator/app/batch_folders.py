@@ -24,6 +24,7 @@ from orchestrator.app.setup.signals import cleaned_up
 from orchestrator.errors import (
     BatchHeld,
     BatchNotFound,
+    LedgerAway,
     OrchestratorError,
     OutputNotWritable,
     TooManyOpenFiles,
@@ -247,10 +248,9 @@ def survey(home: Path) -> Survey:
             continue
         try:
             batch = _batch_in(path)
-        except TooManyOpenFiles:
-            # This is not a fault of the folder.
-            raise
         except (OrchestratorError, OSError, ValueError, LookupError) as error:
+            if _concerns_all(error):
+                raise
             unreadable.append(Unreadable(folder=path, reason=str(error), made_at=_made_at(path)))
             _warn(path, f"it cannot be read: {error}")
             continue
@@ -262,6 +262,14 @@ def survey(home: Path) -> Survey:
             found[batch.id] = Found(folder=path, batch=batch)
     ordered = sorted(found.values(), key=lambda one: (one.number, one.batch.id), reverse=True)
     return Survey(found=ordered, unreadable=unreadable)
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Whether an error is not the fault of one folder."""
+    if isinstance(error, LedgerAway):
+        # Without this batch, a call could take its occurrence for one that is still to be served.
+        return location.configured_address() is not None
+    return isinstance(error, TooManyOpenFiles)
 
 
 def _batch_in(path: Path) -> Batch | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.app import batch_folders
 from orchestrator.errors import BatchHeld, BatchNotFound, ConfigError, LedgerAway, LedgerCorrupt
 from orchestrator.ledger import BatchLock, LedgerReader, location
 from orchestrator.ledger.amendments import close_unstarted
@@ -143,6 +144,24 @@ def test_session_that_ends_while_it_is_opened_is_a_lost_server(
     monkeypatch.setattr(ledger_session, "migrate", lambda *_: end_sessions(in_postgres))
     with pytest.raises(LedgerAway, match="cannot be reached"):
         reopen_ledger(tmp_path)
+
+
+def test_batches_are_not_listed_without_one_whose_server_is_lost(
+    tmp_path: Path, in_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a process that begins just then would make a second batch, or end with 4."""
+    home = tmp_path / "sweep"
+    (home / "20270115T000000Z-0001111").mkdir(parents=True)
+    (home / "20270115T000000Z-0001111" / "ledger.json").write_text("{}")
+
+    def lose(_: Path) -> None:
+        raise LedgerAway("the server of the ledger cannot be reached")
+
+    monkeypatch.setattr(batch_folders, "read_batch", lose)
+    with pytest.raises(LedgerAway):
+        batch_folders.survey(home)
+    location.configure(None)
+    assert len(batch_folders.survey(home).unreadable) == 1
 
 
 async def test_transaction_that_begins_with_many_rows_is_undone(
