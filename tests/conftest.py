@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 from structlog.typing import EventDict
 
+from orchestrator.cli.main import ALLOCATIONS_BETWEEN_COLLECTIONS
 from orchestrator.event_log import discard_events
 from orchestrator.safe_text import SECRETS
 from tests.support.captured_events import captured_events
@@ -41,8 +42,12 @@ NEEDED_BYTES = 2_000_000_000
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """More workers than cores, because most tests mostly wait for a process or a connection."""
-    return 4 * (os.cpu_count() or 1)
+    """
+    More workers than cores, because many tests wait for a process or a connection.
+
+    Three for each core leave no core idle; a further one takes five seconds of CPU to be ready.
+    """
+    return 3 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -63,6 +68,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Collects garbage again, but not among the modules and tests that all stay."""
     gc.freeze()
+    gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     gc.enable()
 
 

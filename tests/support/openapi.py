@@ -67,6 +67,16 @@ def _validator(
     return _compiled(content["schema"])
 
 
+@cache
+def compile_validators() -> None:
+    """Makes those of all answers without an error; a fork server does so before it forks."""
+    for template, operations in _description()["paths"].items():
+        for method in _METHODS & operations.keys():
+            for status in operations[method]["responses"]:
+                if status.startswith("2") and not template.endswith(_USERS_OWN):
+                    _validator(template, method, int(status))
+
+
 def _compiled(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(
         {**schema, "components": _description()["components"]}, validate_formats=True
