@@ -21,7 +21,7 @@ SMALL = Size(
     starts_per_minute=60,
     duration_secs=0.4,
     start_deadline_secs=1.0,
-    settle_secs=0.2,
+    settle_secs=1.0,
 )
 LARGE = Size(
     machines=8,

@@ -171,14 +171,10 @@ class PacedTransport:
         now = self._now()
         wait = lane.reserve(now, until - now)
         if wait is None:
-            held_back = RateLimited(
-                "not sent: more requests wait for this resource than its rate limit lets through "
-                "in time",
-                method=request.method,
-                path=urlsplit(request.url).path,
+            raise _not_sent(
+                request,
+                "more requests wait for this resource than its rate limit lets through in time",
             )
-            held_back.had_no_effect = True
-            raise held_back
         if wait > 0.0:
             await anyio.sleep(wait)
             now = self._now()
@@ -188,6 +184,9 @@ class PacedTransport:
             # groups, which costs far less than one wake-up for each.
             now = self._now()
             await anyio.sleep(math.ceil((now + wait) / TICK_SECS) * TICK_SECS - now)
+        if self._now() >= until:
+            # The process was paused: another one may have searched for its run meanwhile.
+            raise _not_sent(request, "its deadline passed while it waited for its turn")
         deadlines = request.deadlines
         if until == FOREVER or deadlines.whole is None:
             return request
@@ -200,6 +199,13 @@ class PacedTransport:
         return request._replace(
             deadlines=deadlines._replace(connect=min(deadlines.connect, whole), whole=whole)
         )
+
+
+def _not_sent(request: Request, reason: str) -> RateLimited:
+    path = urlsplit(request.url).path
+    error = RateLimited(f"not sent: {reason}", method=request.method, path=path)
+    error.had_no_effect = True
+    return error
 
 
 async def _checked(

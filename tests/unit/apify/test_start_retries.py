@@ -66,6 +66,16 @@ def test_deadline_of_a_start_holds_for_all_sends(
         assert asked.at + asked.request.deadlines.whole <= 30.02
 
 
+def test_start_is_not_sent_after_the_process_was_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped while it waits to repeat a refused start, it has lost its lease when it wakes."""
+    transport = ScriptedTransport(refused(429, "rate-limit-exceeded"), run_reply(201))
+    sleep = anyio.sleep
+    monkeypatch.setattr(anyio, "sleep", lambda secs: sleep(secs + 100))
+    with pytest.raises(RateLimited):
+        using(transport, start, start_deadline_secs=30.0)
+    assert len(transport.asked) == 1
+
+
 def test_wait_of_a_start_is_added_to_its_deadline() -> None:
     """The time that the platform was asked to hold a start does not count as late."""
     transport = ScriptedTransport(run_reply(201))
