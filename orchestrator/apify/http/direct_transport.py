@@ -30,7 +30,7 @@ from orchestrator.apify.http import network_environment
 from orchestrator.apify.http.deadlines import DeadlineTimer, Loop
 from orchestrator.apify.http.response_body import FAILURES, Answer, failure
 from orchestrator.apify.http.transport import EXACT, KEEPALIVE_SECS, Request
-from orchestrator.errors import InputRejected
+from orchestrator.errors import ConnectionLost, InputRejected
 
 READ_BYTES = 256 * 1024
 # From this size on asyncio asks writers to wait (its high-water mark).
@@ -182,6 +182,13 @@ class DirectExchange:
             connection = await self._origin.take(request.deadlines.connect)
         except FAILURES as error:
             raise failure(error, request) from error
+        whole = request.deadlines.whole
+        if whole is not None and self._loop.time() >= self._began_at + whole:
+            # The process was paused: another one may have sent this request meanwhile.
+            self._origin.put_back(connection)
+            late = ConnectionLost("not sent: its deadline passed while it waited to connect")
+            late.had_no_effect = True
+            raise late
         self._connection = connection
         try:
             return await self._exchange(cast("ResponseHandler", connection.protocol), head)
