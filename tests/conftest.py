@@ -45,7 +45,7 @@ def pytest_xdist_auto_num_workers() -> int:
     """
     More workers than cores, because many tests wait for a process or a connection.
 
-    Three for each core leave no core idle; a further one takes five seconds of CPU to be ready.
+    No more than three for each core, because each takes seconds of CPU before its first test.
     """
     return 3 * (os.cpu_count() or 1)
 

@@ -77,7 +77,7 @@ def test_wrong_clocks_change_no_lease_and_start_nothing_twice(
         wait_until(lambda: "attempt stolen" in behind.errors(), "the takeover")
         # Its last transaction was a moment before it died.
         assert time.monotonic() - killed_at > LEASE_SECS - 2
-        out, err = behind.communicate(timeout=100)
+        out, err = behind.communicate()
         assert behind.code == 0, err
         assert "lease lost" not in err
         assert json.loads(out)["jobs"]["SUCCEEDED"] == JOBS

@@ -36,11 +36,11 @@ def test_batch_is_announced_once_though_two_processes_die_in_its_merge(
         words = ("run", "sweep.toml", "--ledger", server.url, "--shard")
         dying = replace(command, program=DYING)
         killed = [dying.start("merging", *words, name) for name in ("1/2", "2/2")]
-        errors = [process.communicate(timeout=60)[1] for process in killed]
+        errors = [process.communicate()[1] for process in killed]
         assert [process.code for process in killed] == [-signal.SIGKILL] * 2, errors
         assert web.pings.count("") == 0
         for _ in range(2):
-            done = command.run(*words, "1/1", timeout=60)
+            done = command.run(*words, "1/1")
             assert done.code == 0, done.err
         assert web.pings.count("") == 1
         assert len(platform.runs()) == JOBS
@@ -72,11 +72,11 @@ def test_batch_is_announced_once_though_the_process_that_closes_it_is_paused(
         paused = replace(command, program=PAUSED).start(point, *words, "1/2")
         wait_until(lambda: len(platform.runs()) == JOBS, "the runs", secs=60)
         wait_until(lambda: is_closed(server), "the end", secs=60)
-        done = command.run(*words, "2/2", timeout=60)
+        done = command.run(*words, "2/2")
         assert done.code == 0, done.err
         assert web.pings.count("") == 1
         paused.send_signal(signal.SIGCONT)
-        _, errors = paused.communicate(timeout=60)
+        _, errors = paused.communicate()
         assert paused.code == 0, errors
         assert "lease lost" in errors
         assert web.pings.count("") == 1
@@ -101,16 +101,16 @@ def test_process_that_was_paused_starts_nothing_of_a_batch_that_was_aborted(
         wait_until(lambda: writers(server) == 2, "two processes", secs=60)
         paused, other = processes
         paused.send_signal(signal.SIGSTOP)
-        aborted = command.run("abort", "sweep", "--ledger", server.url, timeout=60)
+        aborted = command.run("abort", "sweep", "--ledger", server.url)
         assert aborted.code == 0, aborted.err
-        _, errors = other.communicate(timeout=30)
+        _, errors = other.communicate()
         assert other.code == 3, errors
         assert {run["status"] for run in platform.runs()} == {"ABORTED"}
         paused.send_signal(signal.SIGCONT)
-        _, errors = paused.communicate(timeout=30)
+        _, errors = paused.communicate()
         assert paused.code == 3, errors
         assert "lease lost" in errors
-        restarted = command.run(*words, "1/2", timeout=30)
+        restarted = command.run(*words, "1/2")
         assert restarted.code == 3, restarted.err
         assert len(platform.runs()) == 4
         status = command.run("status", "sweep", "--ledger", server.url)

@@ -154,7 +154,7 @@ def test_abort_is_completed_after_its_process_dies_at(
     process = command.start("run", "sweep.toml")
     wait_until(lambda: len(platform.runs_of(folder)) == 2, "two runs")
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=240)
+    process.communicate()
     done = die_at(name, command, ["abort", "sweep"], ["abort", "sweep", "--json"])
     assert (done.code, done.json["jobs"]["ABORTED"]) == (0, 2), done.err
     assert [run["status"] for run in platform.runs_of(folder)] == ["ABORTED"] * 2

@@ -82,7 +82,7 @@ def test_shards_share_one_batch(tmp_path: Path, server: PostgresServer) -> None:
         batch = 'max_runs = 4\nschedule = "0 0 * * *"'
         command.write("sweep.toml", sweep(jobs=30, batch=batch, duration_secs=0.3, items=2))
         processes = shards(command, server, "1/3", "2/3", "3/3")
-        outs = [process.communicate(timeout=100) for process in processes]
+        outs = [process.communicate() for process in processes]
         assert [process.code for process in processes] == [0, 0, 0], outs
         assert len(platform.runs()) == 30
         assert {json.loads(out)["jobs"]["SUCCEEDED"] for out, _ in outs} == {30}
@@ -119,7 +119,7 @@ def test_shards_survive_a_restart_of_the_server(tmp_path: Path, server: Postgres
         server.stop()
         wait_until(lambda: all("ledger away" in one.errors() for one in processes), "the notices")
         server.start()
-        outs = [process.communicate(timeout=100) for process in processes]
+        outs = [process.communicate() for process in processes]
         assert [process.code for process in processes] == [0, 0, 0], "\n".join(
             err for _, err in outs
         )
@@ -139,7 +139,7 @@ def test_shards_wait_for_a_server_that_is_away_at_their_start(
         processes = shards(command, server, "1/2", "2/2")
         wait_until(lambda: all("ledger away" in one.errors() for one in processes), "the notices")
         server.start()
-        outs = [process.communicate(timeout=100) for process in processes]
+        outs = [process.communicate() for process in processes]
         assert [process.code for process in processes] == [0, 0], outs
         assert len(platform.runs()) == 4
 
@@ -155,7 +155,7 @@ def test_one_budget_holds_for_all_shards(tmp_path: Path, server: PostgresServer)
         spec = sweep(jobs=30, batch=batch, job=job, duration_secs=0.3, cost_usd=0.1)
         command.write("sweep.toml", spec)
         processes = shards(command, server, "1/3", "2/3", "3/3")
-        outs = [process.communicate(timeout=100) for process in processes]
+        outs = [process.communicate() for process in processes]
         assert [process.code for process in processes] == [3, 3, 3], outs
         assert len(platform.runs()) == 10
 
@@ -175,7 +175,7 @@ def test_abort_reaches_all_shards(tmp_path: Path, server: PostgresServer) -> Non
         done = elsewhere.run("abort", "sweep", "--ledger", server.url)
         assert done.code == 0, done.err
         for process in processes:
-            process.communicate(timeout=60)
+            process.communicate()
         assert [process.code for process in processes] == [3, 3]
         assert {run["status"] for run in platform.runs()} == {"ABORTED"}
         assert len(platform.runs()) == 4
@@ -202,7 +202,7 @@ def test_partition_from_the_server_starts_nothing_twice(
         network.stall()
         wait_until(lambda: "attempt stolen" in processes[1].errors(), "the theft")
         network.cut()
-        outs = [process.communicate(timeout=100) for process in processes]
+        outs = [process.communicate() for process in processes]
         assert [process.code for process in processes] == [0, 0], outs
         assert len(platform.runs()) == 30
 
@@ -243,7 +243,7 @@ def test_batch_is_the_same_however_many_processes_work_on_it(
             if kills:
                 wait_until(partial(_has_runs, platform, 4), "four runs")
                 os.killpg(processes.pop().pid, signal.SIGKILL)
-            outs = [process.communicate(timeout=100) for process in processes]
+            outs = [process.communicate() for process in processes]
             assert {process.code for process in processes} == {0}, outs
             assert len(platform.runs()) == 16
         found.append(facts(home))

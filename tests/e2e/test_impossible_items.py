@@ -104,7 +104,7 @@ def test_impossible_answers_fail_only_their_own_jobs(tampered: Command) -> None:
         "n = { range = [1, 1] }", f"n = {names}"
     )
     tampered.write("s.toml", spec.replace("items = 5", 'items = 5, name = "{{ n }}"'))
-    done = tampered.run("run", "s.toml", "--json", timeout=120)
+    done = tampered.run("run", "s.toml", "--json")
     lines = (Path(done.json["folder"]) / "jobs.jsonl").read_text().splitlines()
     rows = map(json.loads, lines)
     reported = {row["key"].removeprefix("job-"): (row["status"], row["error"]) for row in rows}

@@ -43,7 +43,7 @@ def test_next_process_continues_at_the_item_of_the_last_one(
 
     wait_until(first_range_is_there, "the first range")
     process.send_signal(how)
-    process.communicate(timeout=240)
+    process.communicate()
     (part,) = folder.glob(".items.jsonl.*.part")
     lines = part.read_bytes().count(b"\n")
     assert lines >= 10_000

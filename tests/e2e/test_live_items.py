@@ -23,7 +23,7 @@ def test_items_are_on_disk_while_the_run_is_live(command: Command) -> None:
     assert not (folder / "items.jsonl").exists()
     (count,) = grown(folder)
     assert 0 < count <= 40
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate()
     assert process.code == 0, err
     lines = (folder / "items.jsonl").read_text().splitlines()
     assert [json.loads(line)["index"] for line in lines] == list(range(40))
@@ -39,7 +39,7 @@ def test_partial_results_of_an_aborted_run_are_kept(command: Command, tmp_path: 
         duration_secs=60, items=600, push_interval_secs=0.1,
     )  # fmt: skip
     command.write("s.toml", text)
-    done = command.run("run", "s.toml", "--json", timeout=240)
+    done = command.run("run", "s.toml", "--json")
     assert done.code == 3
     (row,) = [
         json.loads(line)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.clock import NIGHT, at, find_library
-from tests.support.command import served_platform, wait_until
+from tests.support.command import LONGEST_SECS, served_platform, wait_until
 from tests.support.scheduled_calls import DAY, HOUR, SCHEDULE, Calls
 
 pytestmark = pytest.mark.skipif(
@@ -100,7 +100,7 @@ def test_test_with_a_selection_does_not_replace_the_batch(calls: Calls) -> None:
     process = at(calls.command, NIGHT + 10 * HOUR).start_alone("run", "s.toml", "--limit", "2")
     wait_until(lambda: calls.runs >= 6, "the runs of the test", secs=240)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=240)
+    process.communicate(timeout=LONGEST_SECS)
     whole = calls.command.run("status", "night", "--json").json
     assert whole["jobs_total"] == 4
     done = calls.call(NIGHT + DAY)

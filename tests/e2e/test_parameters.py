@@ -112,10 +112,10 @@ def test_restart_of_the_platform_loses_no_run(tmp_path: Path) -> None:
     while len(platform.runs()) < 4:
         pass
     process.kill()
-    process.communicate(timeout=240)
+    process.communicate()
     port = platform.url.rpartition(":")[2]
     with served_platform(tmp_path / "platform", "--port", port, *token) as again:
-        out, _ = run.communicate(timeout=240)
+        out, _ = run.communicate()
         assert run.code == 0
         assert json.loads(out)["jobs"]["SUCCEEDED"] == 12
         assert len(again.runs()) == 12

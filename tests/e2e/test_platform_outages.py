@@ -13,7 +13,6 @@ import pytest
 from tests.e2e.conftest import QUICK
 from tests.support.command import (
     HURRIED,
-    LONGEST_SECS,
     Command,
     Process,
     ServedPlatform,
@@ -44,13 +43,13 @@ def test_platform_that_restarts_during_a_batch(tmp_path: Path, job: str) -> None
         run = command.start("run", "sweep.toml", "--json")
         wait_until(lambda: len(platform.runs()) >= 10, "ten runs")
         process.kill()
-        process.communicate(timeout=LONGEST_SECS)
+        process.communicate()
         port = platform.url.rpartition(":")[2]
         process, _ = start_platform(data, "--port", port, "--token", platform.token)
         check_end(run, platform, jobs=24, items=5)
     finally:
         process.terminate()
-        process.communicate(timeout=LONGEST_SECS)
+        process.communicate()
 
 
 @pytest.mark.parametrize("job", ["wait_for_finish_secs = 1", SYNC], ids=["async", "sync"])
@@ -75,7 +74,7 @@ def test_platform_that_is_silent_for_a_while(tmp_path: Path, job: str) -> None:
     finally:
         process.send_signal(signal.SIGCONT)
         process.terminate()
-        process.communicate(timeout=LONGEST_SECS)
+        process.communicate()
 
 
 NONSENSE = {
@@ -105,14 +104,14 @@ def test_platform_that_sends_nonsense_for_a_while(tmp_path: Path, job: str, body
         )
         command.write("sweep.toml", sweep(jobs=12, job=job, duration_secs=0.1, items=5))
         run = command.start("run", "sweep.toml", "--json")
-        run.communicate(timeout=LONGEST_SECS)
+        run.communicate()
     with served_platform(tmp_path / "platform") as platform:
         check_end(run, platform, jobs=12, items=5)
 
 
 def check_end(run: Process, platform: ServedPlatform, *, jobs: int, items: int) -> None:
     """All jobs succeeded, each was started once, and each has all its items."""
-    out, err = run.communicate(timeout=LONGEST_SECS)
+    out, err = run.communicate()
     assert run.code == 0, err
     starts = Counter(run["meta"]["userAgent"].rsplit(".", 1)[0] for run in platform.runs())
     assert sorted(starts.values()) == [1] * jobs

@@ -6,7 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.support.command import LONGEST_SECS, Command
+from tests.support.command import Command
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,9 +37,7 @@ def items_of(job: Path) -> list[dict]:
 def test_quickstart_runs_the_real_actor_offline(tmp_path: Path) -> None:
     """The sample sweep runs real processes of the sample Actor and collects their results."""
     command = make_command(tmp_path)
-    done = command.run(
-        "run", ROOT / "jobs" / "quickstart.toml", "--local", "--json", timeout=LONGEST_SECS
-    )
+    done = command.run("run", ROOT / "jobs" / "quickstart.toml", "--local", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 20)
     yarl = Path(done.json["folder"]) / "jobs" / "yarl"
     facts = json.loads((yarl / "output.json").read_text())
@@ -59,10 +57,8 @@ def test_killed_local_batch_continues_with_its_real_runs(tmp_path: Path) -> None
             process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate(timeout=LONGEST_SECS)
-    done = command.run(
-        "run", "facts.toml", "--local", "--resume", *words, "--json", timeout=LONGEST_SECS
-    )
+            process.communicate()
+    done = command.run("run", "facts.toml", "--local", "--resume", *words, "--json")
     assert (done.code, done.json["runs"]) == (0, 2)
     for name in ("crawlee", "cryptography"):
         job = Path(done.json["folder"]) / "jobs" / name

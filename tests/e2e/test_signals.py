@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Command, ServedPlatform, sweep, wait_until
+from tests.support.command import LONGEST_SECS, Command, ServedPlatform, sweep, wait_until
 
 MOMENTS = 200 if os.environ.get("ORCHESTRATOR_SOAK") else 20
 FIRST_SECS = 0.8
@@ -51,7 +51,7 @@ def test_one_interrupt_in_the_first_second_ends_the_command(command: Command) ->
         wait_until(partial(handles_signals, process), "our handler")
         time.sleep(FIRST_SECS * moment / MOMENTS)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=240)
+        _, err = process.communicate(timeout=LONGEST_SECS)
         assert "Traceback" not in err
         codes.append(process.returncode)
     assert set(codes) == {130}
@@ -68,7 +68,7 @@ def test_signal_stops_a_batch_in_order(
     latest = command.folder / "output/sweep/latest"
     wait_until(lambda: latest.exists() and len(platform.runs_of(latest)) == 2, "two runs")
     process.send_signal(number)
-    _, err = process.communicate(timeout=240)
+    _, err = process.communicate(timeout=LONGEST_SECS)
     assert process.code == 128 + number, err
     assert f"stopped early: stopped by {number.name}" in err
     assert json.loads((latest / "summary.json").read_text())["exit_code"] == 128 + number
@@ -84,7 +84,7 @@ def test_early_interrupt_is_in_the_ledger(command: Command, moment: int) -> None
     wait_until(lambda: bool(list(home.glob("2*"))), "a batch")
     time.sleep(0.02 * moment)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=240)
+    process.communicate(timeout=LONGEST_SECS)
     assert process.code == 130
     (status,) = [command.run("status", str(path), "--json").json for path in home.glob("2*")]
     assert (status["state"], status["exit_code"]) == ("stopped", 130)
@@ -100,7 +100,7 @@ def test_second_signal_ends_the_command_at_once(command: Command, platform: Serv
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGCONT)
-    process.communicate(timeout=240)
+    process.communicate(timeout=LONGEST_SECS)
     assert process.code in {130, 143}
 
 
@@ -116,7 +116,7 @@ def test_blocked_process_ends_after_ten_seconds(
     latest = command.folder / "output/sweep/latest"
     wait_until(lambda: latest.exists() and len(platform.runs_of(latest)) == 1, "a run")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=240)
+    process.communicate(timeout=LONGEST_SECS)
     assert process.code == 143
 
 
@@ -128,7 +128,7 @@ def test_signal_that_was_ignored_at_the_start_stays_ignored(command: Command, ig
     latest = command.folder / "output/sweep/latest"
     wait_until(latest.exists, "a batch")
     process.send_signal(getattr(signal, f"SIG{ignored}"))
-    _, err = process.communicate(timeout=240)
+    _, err = process.communicate(timeout=LONGEST_SECS)
     assert process.returncode == 0, err
 
 
@@ -139,6 +139,6 @@ def test_signal_while_the_spec_is_expanded_leaves_no_folder(tmp_path: Path) -> N
     process = command.start("run", "sweep.toml")
     wait_until(lambda: bool(list(tmp_path.glob("output/sweep/.*.new"))), "a folder")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=240)
+    process.communicate(timeout=LONGEST_SECS)
     assert process.code == 143
     assert not (tmp_path / "output").exists()

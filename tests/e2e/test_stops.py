@@ -97,7 +97,7 @@ def test_deadline_aborts_live_runs(command: Command, platform: ServedPlatform) -
         push_interval_secs=0.1,
     )
     command.write("s.toml", text)
-    done = command.run("run", "s.toml", "--json", timeout=240)
+    done = command.run("run", "s.toml", "--json")
     assert done.code == 3
     assert (done.json["jobs"]["ABORTED"], done.json["jobs"]["NOT-STARTED"]) == (2, 1)
     assert "the deadline of 1 s (deadline_secs) has passed" in done.err
@@ -117,7 +117,7 @@ def test_straggler_is_aborted_and_retried(command: Command) -> None:
         "input = { duration_secs = 60, items = 1 }\n"
     )
     command.write("s.toml", text)
-    done = command.run("run", "s.toml", "--json", timeout=240)
+    done = command.run("run", "s.toml", "--json")
     assert done.code == 1
     stuck = lines(done.json["folder"])[-1]
     assert (stuck["status"], stuck["attempts"]) == ("ABORTED", 2)

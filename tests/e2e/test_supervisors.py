@@ -15,7 +15,15 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.command import ROOT, Command, ServedPlatform, served_platform, sweep, wait_until
+from tests.support.command import (
+    LONGEST_SECS,
+    ROOT,
+    Command,
+    ServedPlatform,
+    served_platform,
+    sweep,
+    wait_until,
+)
 
 PAGE = (ROOT / "docs" / "nightly.md").read_text()
 YEARLY = 'schedule = "@yearly"\ntimezone = "UTC"'
@@ -175,7 +183,7 @@ def test_line_of_a_supervisor_serves_its_occurrence_once(
     assert restarts(folder, first.returncode) == (call is not cron_call)
     for _ in range(2):
         again = folder.start(line, variables)
-        _, err = again.communicate(timeout=240)
+        _, err = again.communicate(timeout=LONGEST_SECS)
         assert again.returncode == 0, err
     assert (folder.runs, folder.batches) == (2, 1)
 
@@ -187,7 +195,7 @@ def test_job_of_a_second_pod_does_not_fail(folder: Folder) -> None:
     first = folder.start(line, variables)
     wait_until(lambda: folder.runs == 1, "the run", secs=240)
     second = folder.start(line, variables)
-    _, err = second.communicate(timeout=240)
+    _, err = second.communicate(timeout=LONGEST_SECS)
     assert (second.returncode, "is running for the occurrence" in err) == (0, True), err
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()

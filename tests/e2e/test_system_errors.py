@@ -73,7 +73,7 @@ def test_damage_to_a_running_batch_is_reported(
     """After any damage to its ledger or folder, the batch ends soon, with a message and a code."""
     process, folder = started(command, platform)
     damage(folder)
-    _, err = process.communicate(timeout=240)
+    _, err = process.communicate()
     assert process.code in codes, err
     assert "ledger" in err
     assert "Traceback" not in err
@@ -83,7 +83,7 @@ def test_touched_ledger_stays_in_use(command: Command, platform: ServedPlatform)
     """A new modification time without a change, as from a backup program, ends nothing."""
     process, folder = started(command, platform)
     os.utime(folder / "ledger.sqlite")
-    _, err = process.communicate(timeout=240)
+    _, err = process.communicate()
     assert process.code == 0, err
 
 
@@ -94,7 +94,7 @@ def test_batch_that_another_process_took_over_is_left_to_it(
     process, folder = started(command, platform)
     (folder / ".lock").unlink()
     second = command.run("resume", "sweep", "--json")
-    _, err = process.communicate(timeout=240)
+    _, err = process.communicate()
     assert process.code == 4, err
     assert "another process has taken this batch over" in err
     assert (second.code, second.json["jobs"]["SUCCEEDED"]) == (0, 4), second.err

@@ -12,7 +12,7 @@ from tests.support.command import Command, Process, ServedPlatform, sweep, wait_
 def kill(process: Process) -> None:
     """Ends a command as the kernel does."""
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=240)
+    process.communicate()
 
 
 def test_folder_from_a_backup_repeats_no_start(command: Command, platform: ServedPlatform) -> None:

@@ -76,7 +76,7 @@ def test_run_reports_an_unreachable_platform(tmp_path: Path) -> None:
     variables = {"APIFY_TOKEN": "apify_api_x", "APIFY_API_BASE_URL": "http://127.0.0.1:9"}
     command = Command(folder=tmp_path, variables=variables)
     command.write("spec.toml", GOOD)
-    done = command.run("run", "spec.toml", timeout=240)
+    done = command.run("run", "spec.toml")
     assert done.code == 5
     assert "127.0.0.1:9" in done.err
     assert leaves_nothing(command)

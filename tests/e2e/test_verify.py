@@ -73,7 +73,7 @@ def test_log_of_a_live_run_is_followed(command: Command, platform: ServedPlatfor
     while platform.runs_of(command.folder / "output" / "f" / "latest") == []:
         assert not runner.has_ended
     done = command.run("logs", "f", "job-1")
-    runner.communicate(timeout=240)
+    runner.communicate()
     assert runner.code == 0
     assert "last" in done.out
 
@@ -96,7 +96,7 @@ def test_log_is_followed_from_the_first_run_to_the_last(
     wait_until((command.folder / "output/f/latest").exists, "a batch")
     early = command.run("logs", "f", "job-2")
     done = command.run("logs", "f", "job-2", "-f")
-    runner.communicate(timeout=240)
+    runner.communicate()
     assert (early.code, "with -f, logs waits for it" in early.err) == (2, True)
     assert done.code == 0, done.err
     assert [done.out.count(word) for word in ("first", "last", "ended: FAILED")] == [2, 2, 2]
@@ -111,7 +111,7 @@ def test_log_of_a_local_batch_is_followed_too(tmp_path: Path) -> None:
     while "RUNNING" not in command.run("status", str(folder), "--why", "job-1").out:
         assert not runner.has_ended
     done = command.run("logs", "f", "job-1")
-    runner.communicate(timeout=240)
+    runner.communicate()
     assert (done.code, "last" in done.out) == (0, True), done.err
 
 
@@ -126,7 +126,7 @@ def test_records_are_counted(command: Command, platform: ServedPlatform) -> None
     for number in range(3):
         path = f"/key-value-stores/{run['defaultKeyValueStoreId']}/records/page-{number}"
         platform.put(path, {"n": number})
-    runner.communicate(timeout=240)
+    runner.communicate()
     assert (runner.code, command.run("verify", "r").code) == (0, 0)
     (latest / "jobs" / "job-1" / "records" / "page-1").unlink()
     reported = command.run("verify", "r")

@@ -20,8 +20,8 @@ def test_watch_follows_a_batch_to_its_end(command: Command, platform: ServedPlat
     run = command.start("run", "sweep.toml")
     wait_until(_latest(command).exists, "a batch")
     watch = command.start("watch", "sweep", "--json")
-    out, _ = watch.communicate(timeout=240)
-    run.communicate(timeout=240)
+    out, _ = watch.communicate()
+    run.communicate()
     looks = [json.loads(line) for line in out.splitlines()]
     assert [look["is_held"] for look in looks] == [True] * (len(looks) - 1) + [False]
     assert looks[0]["state"] == "open"
@@ -36,7 +36,7 @@ def test_watch_shows_lines_and_a_closing_table(command: Command) -> None:
     run = command.start("run", "sweep.toml")
     wait_until(_latest(command).exists, "a batch")
     done = command.run("watch", "sweep")
-    run.communicate(timeout=240)
+    run.communicate()
     assert done.code == 1
     assert "0 of 2 done" in done.err
     assert "FAILED" in done.out
@@ -50,8 +50,8 @@ def test_watch_reports_a_killed_process(command: Command) -> None:
     wait_until(_latest(command).exists, "a batch")
     watch = command.start("watch", "sweep")
     os.killpg(run.pid, signal.SIGKILL)
-    run.communicate(timeout=240)
-    out, _ = watch.communicate(timeout=240)
+    run.communicate()
+    out, _ = watch.communicate()
     assert watch.code == 3
     assert "orchestrator resume" in out
 
@@ -66,11 +66,11 @@ def test_reading_commands_block_no_process(
     first = command.start("run", "sweep.toml")
     wait_until(lambda: len(platform.runs_of(_latest(command))) == 2, "two runs")
     os.killpg(first.pid, signal.SIGKILL)
-    first.communicate(timeout=240)
+    first.communicate()
     resume = command.start("resume", "sweep", "--json")
     while not resume.has_ended:
         assert command.run(*words).code in {0, 3}
-    out, err = resume.communicate(timeout=240)
+    out, err = resume.communicate()
     assert resume.code == 0, err
     assert json.loads(out)["runs"] == len(platform.runs_of(_latest(command))) == 2
 
