@@ -34,8 +34,8 @@ CONTROLLER_SIZES = (320, 960)
 """Jobs for each controller; whole numbers of `measuring.TASKS`."""
 
 CLAIMERS = 8
-CLAIMS = 900
-"""For each of them."""
+CLAIMS = 1800
+"""For each of them; the first statements of each session, which are planned, are few among them."""
 
 SCHEDULE = 'schedule = "0 0 * * *"\n'
 SLOW_STARTS = {
