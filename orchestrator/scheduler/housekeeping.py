@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
 from decimal import Decimal
 
 import anyio
@@ -17,6 +16,7 @@ from orchestrator.scheduler.decide.budget import Budget
 from orchestrator.scheduler.decide.dependencies import Skipped
 from orchestrator.scheduler.decide.retries import outcome_of_refusal
 from orchestrator.scheduler.parts import Parts
+from orchestrator.scheduler.run_list import asked_at
 
 
 async def skip(parts: Parts, skipped: Iterable[Skipped]) -> None:
@@ -65,9 +65,7 @@ async def final_costs(parts: Parts, run_ids: Iterable[RunId]) -> dict[RunId, Dec
                 raise
             costs[run_id] = None
     known = {run: cost for run, cost in costs.items() if cost is not None}
-    # The time of the first question: an answer that came late says nothing of what followed.
-    now = parts.client.platform_now() or parts.utc_now()
-    await parts.ledger.record_costs(known, now - timedelta(seconds=loop_time() - began_at))
+    await parts.ledger.record_costs(known, asked_at(parts.client, parts.utc_now, began_at))
     return costs
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from orchestrator.apify import ApifyClient, models
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.ids import RunId
 from orchestrator.model.jobs import Target, TargetKind
 
@@ -27,6 +28,17 @@ COSTS_AT_ONCE = 10_000
 """So many costs of listed runs are held in memory: those of a million would take 250 MB."""
 
 RecordCosts = Callable[[Mapping[RunId, Decimal | None]], Awaitable[None]]
+
+
+def asked_at(client: ApifyClient, utc_now: Callable[[], datetime], began_at: float) -> datetime:
+    """
+    The platform's time when costs were asked for: an answer that came late tells nothing newer.
+
+    Args:
+        utc_now: the machine's time, as long as the platform's is not known.
+        began_at: when the first question was asked, by the loop's clock.
+    """
+    return (client.platform_now() or utc_now()) - timedelta(seconds=loop_time() - began_at)
 
 
 class RunListing:

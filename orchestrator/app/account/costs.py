@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,11 @@ from orchestrator.errors import BatchHeld, PlatformError
 from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import BatchLock, Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.transactions import commit_group
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import CLOCK_UNCERTAINTY
 from orchestrator.model.ids import RunId
 from orchestrator.scheduler.orphans import Orphans
-from orchestrator.scheduler.run_list import RunListing
+from orchestrator.scheduler.run_list import RunListing, asked_at
 from orchestrator.scheduler.run_search import RunFinder
 
 LONGEST_SECS = 5.0
@@ -41,7 +42,7 @@ async def update_costs(batch: OpenBatch) -> None:
         PlatformError: the lists cannot be read.
     """
     ledger, reader, client = batch.ledger, batch.reader, batch.client
-    began = anyio.current_time()
+    began_at = loop_time()
     orphans = Orphans(
         ledger=ledger,
         client=client,
@@ -51,7 +52,7 @@ async def update_costs(batch: OpenBatch) -> None:
     )
     since = reader.began_at() or ledger.batch.created_at - CLOCK_UNCERTAINTY
     costs = await _costs_of(client, reader.runs(), since)
-    await ledger.record_costs(costs, _asked_at(client, began), are_all=True)
+    await ledger.record_costs(costs, asked_at(client, utc_now, began_at), are_all=True)
     await RunFinder(client, orphans, reader.run_targets()).search_for_orphans()
 
 
@@ -87,15 +88,15 @@ async def refresh_costs(folder: Path, client: ApifyClient) -> None:
     with LedgerReader(folder / LEDGER) as reader:
         since = reader.began_at() or reader.batch().created_at - CLOCK_UNCERTAINTY
         runs = reader.runs()
-    began = anyio.current_time()
+    began_at = loop_time()
     costs = await _costs_of(client, runs, since)
 
-    asked_at = _asked_at(client, began)
+    when = asked_at(client, utc_now, began_at)
 
     async def record() -> None:
         with open_ledger(folder / LEDGER) as db:
             worker = InlineWorker(partial(commit_group, db))
-            await Ledger(db, worker).record_costs(costs, asked_at, are_all=bool(costs))
+            await Ledger(db, worker).record_costs(costs, when, are_all=bool(costs))
 
     def write() -> None:
         with LedgerReader(folder / LEDGER) as reader:
@@ -107,11 +108,6 @@ async def refresh_costs(folder: Path, client: ApifyClient) -> None:
             await to_thread.run_sync(write)
     except BatchHeld:
         return
-
-
-def _asked_at(client: ApifyClient, began: float) -> datetime:
-    """The platform's time at an instant of the loop's clock."""
-    return (client.platform_now() or utc_now()) - timedelta(seconds=anyio.current_time() - began)
 
 
 async def _costs_of(

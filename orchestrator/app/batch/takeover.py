@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,12 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.location import has_ledger
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import CLOCK_UNCERTAINTY
 from orchestrator.model.ids import RunId
 from orchestrator.scheduler.observer import Observer
 from orchestrator.scheduler.orphans import Orphans
+from orchestrator.scheduler.run_list import asked_at
 from orchestrator.scheduler.run_search import RunFinder
 from orchestrator.scheduler.timings import CLOCK_GRAIN_SECS
 
@@ -64,16 +66,13 @@ async def take_over(batch: OpenBatch, options: SchedulerOptions, finder: RunFind
         TransientError, NotAuthorized: the platform is away, or refuses the token.
     """
     ledger, client, orphans = batch.ledger, batch.client, finder.orphans
-    began = anyio.current_time()
+    began_at = loop_time()
     # The machine's clock may have been wrong by a day when the batch was made.
     since = batch.reader.began_at() or ledger.batch.created_at - CLOCK_UNCERTAINTY
 
-    def platform_now() -> datetime:
-        return client.platform_now() or options.utc_now()
-
     async def record(costs: Mapping[RunId, Decimal | None], *, are_all: bool = False) -> None:
-        asked_at = platform_now() - timedelta(seconds=anyio.current_time() - began)
-        await ledger.record_costs(costs, asked_at, are_all=are_all)
+        when = asked_at(client, options.utc_now, began_at)
+        await ledger.record_costs(costs, when, are_all=are_all)
 
     is_readable = await finder.read_own_runs(since, record)
     for _ in range(MORE_PASSES):
@@ -85,7 +84,8 @@ async def take_over(batch: OpenBatch, options: SchedulerOptions, finder: RunFind
     if not is_readable:
         LOG.warning("runs_not_listed", consequence="runs of another process are not noticed")
         return
-    orphans.took_over_at = platform_now() + timedelta(seconds=CLOCK_GRAIN_SECS)
+    platform_now = client.platform_now() or options.utc_now()
+    orphans.took_over_at = platform_now + timedelta(seconds=CLOCK_GRAIN_SECS)
     await record({}, are_all=True)
     for run in await orphans.adopt_runs():
         LOG.warning("run_of_another_process_adopted", run=run.id, status=run.status)
