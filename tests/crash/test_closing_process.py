@@ -1,4 +1,4 @@
-"""The process that merges the results of a shared batch is killed: another one closes the batch."""
+"""The process that closes a shared batch is killed or paused: another one closes the batch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.crash.test_shards import writers
-from tests.support.command import HURRIED, Command, served_platform, sweep, wait_until
+from tests.support.command import (
+    HURRIED,
+    Command,
+    ServedPlatform,
+    served_platform,
+    sweep,
+    wait_until,
+)
 from tests.support.postgres_server import PostgresServer
-from tests.support.receivers import receiver
+from tests.support.receivers import Receiver, receiver
 
 SOAK = bool(os.environ.get("ORCHESTRATOR_SOAK"))
 PAUSED = "tests.support.two_lives:run_with_pause"
@@ -23,16 +30,21 @@ TABLES = '[results]\n[notify]\nping_url = "{{ env.PING_URL }}"\n'
 JOBS, ITEMS = 4, 2
 
 
+def merging_command(folder: Path, platform: ServedPlatform, web: Receiver) -> Command:
+    """The command, beside a spec whose results are merged and whose end is pinged."""
+    variables = {**platform.variables(), **QUICK, "PING_URL": web.url}
+    command = Command(folder=folder, variables=variables, program=HURRIED)
+    work = sweep(jobs=JOBS, batch='schedule = "0 0 * * *"', duration_secs=0.1, items=ITEMS)
+    command.write("sweep.toml", work + TABLES)
+    return command
+
+
 def test_batch_is_announced_once_though_two_processes_die_in_its_merge(
     tmp_path: Path, server: PostgresServer
 ) -> None:
     """Each other process takes the end over: whole results, no run twice, and one message."""
     with served_platform(tmp_path / "platform") as platform, receiver() as web:
-        variables = {**platform.variables(), **QUICK, "PING_URL": web.url}
-        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
-        batch = 'schedule = "0 0 * * *"'
-        work = sweep(jobs=JOBS, batch=batch, duration_secs=0.1, items=ITEMS)
-        command.write("sweep.toml", work + TABLES)
+        command = merging_command(tmp_path, platform, web)
         words = ("run", "sweep.toml", "--ledger", server.url, "--shard")
         dying = replace(command, program=DYING)
         killed = [dying.start("merging", *words, name) for name in ("1/2", "2/2")]
@@ -63,15 +75,11 @@ def test_batch_is_announced_once_though_the_process_that_closes_it_is_paused(
 ) -> None:
     """Another one closes the batch in its place; awake, it announces nothing and ends alike."""
     with served_platform(tmp_path / "platform") as platform, receiver() as web:
-        variables = {**platform.variables(), **QUICK, "PING_URL": web.url}
-        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
-        batch = 'schedule = "0 0 * * *"'
-        work = sweep(jobs=JOBS, batch=batch, duration_secs=0.1, items=ITEMS)
-        command.write("sweep.toml", work + TABLES)
+        command = merging_command(tmp_path, platform, web)
         words = ("run", "sweep.toml", "--ledger", server.url, "--shard")
         paused = replace(command, program=PAUSED).start(point, *words, "1/2")
-        wait_until(lambda: len(platform.runs()) == JOBS, "the runs", secs=60)
-        wait_until(lambda: is_closed(server), "the end", secs=60)
+        wait_until(lambda: len(platform.runs()) == JOBS, "the runs")
+        wait_until(lambda: is_closed(server), "the end")
         done = command.run(*words, "2/2")
         assert done.code == 0, done.err
         assert web.pings.count("") == 1
@@ -97,8 +105,8 @@ def test_process_that_was_paused_starts_nothing_of_a_batch_that_was_aborted(
         command.write("sweep.toml", sweep(jobs=12, batch=batch, duration_secs=60))
         words = ("run", "sweep.toml", "--ledger", server.url, "--shard")
         processes = [command.start(*words, name) for name in ("1/2", "2/2")]
-        wait_until(lambda: len(platform.runs()) == 4, "four runs", secs=60)
-        wait_until(lambda: writers(server) == 2, "two processes", secs=60)
+        wait_until(lambda: len(platform.runs()) == 4, "four runs")
+        wait_until(lambda: writers(server) == 2, "two processes")
         paused, other = processes
         paused.send_signal(signal.SIGSTOP)
         aborted = command.run("abort", "sweep", "--ledger", server.url)

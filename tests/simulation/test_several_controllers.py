@@ -14,11 +14,27 @@ from orchestrator.ledger import location
 from orchestrator.ledger.postgres.deployment import connect, migrate
 from tests.simulation.several_controllers import history, play_shared
 from tests.simulation.shared_ledger import virtual_clock
-from tests.simulation.test_simulated_batches import SEEDS
+from tests.simulation.test_simulated_batches import ONE, SEEDS
 
 SOAK = bool(os.environ.get("ORCHESTRATOR_SOAK"))
-STOPPED = [range(first, first + 10) for first in range(0, 600 if SOAK else 20, 10)]
+STOPPED = (
+    SEEDS if ONE else [range(first, first + 10) for first in range(0, 600 if SOAK else 20, 10)]
+)
 SEEDS_ON_SERVER = 60 if SOAK else 4
+
+
+def play_each(
+    seeds: range, home: Path, monkeypatch: pytest.MonkeyPatch, *, is_stopped: bool = False
+) -> None:
+    """Plays the night of each seed in a folder of its own; an error names the seed."""
+    for seed in seeds:
+        folder = home / str(seed)
+        folder.mkdir()
+        try:
+            play_shared(seed, folder, monkeypatch, is_stopped=is_stopped)
+        except BaseException as error:
+            error.add_note(f"repeat: ORCHESTRATOR_SEED={seed} python -m pytest {Path(__file__)}")
+            raise
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=lambda seeds: f"from-{seeds.start}")
@@ -26,14 +42,7 @@ def test_shared_nights_start_nothing_twice_and_lose_nothing(
     tmp_path: Path, seeds: range, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Processes die, sleep, lose the server and join late: nothing is started twice or lost."""
-    for seed in seeds:
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        try:
-            play_shared(seed, folder, monkeypatch)
-        except BaseException as error:
-            error.add_note(f"repeat: ORCHESTRATOR_SEED={seed} python -m pytest {Path(__file__)}")
-            raise
+    play_each(seeds, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("seeds", STOPPED, ids=lambda seeds: f"from-{seeds.start}")
@@ -41,14 +50,7 @@ def test_stopped_nights_stay_stopped(
     tmp_path: Path, seeds: range, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody aborts the batch: whoever sleeps, dies or joins late, nothing is started after."""
-    for seed in seeds:
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        try:
-            play_shared(seed, folder, monkeypatch, is_stopped=True)
-        except BaseException as error:
-            error.add_note(f"seed {seed}")
-            raise
+    play_each(seeds, tmp_path, monkeypatch, is_stopped=True)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from orchestrator.app import batch_folders
 from orchestrator.errors import BatchHeld, BatchNotFound, ConfigError, LedgerAway, LedgerCorrupt
 from orchestrator.ledger import BatchLock, LedgerReader, location
 from orchestrator.ledger.amendments import close_unstarted
-from orchestrator.ledger.claims import Share
 from orchestrator.ledger.definitions import job_values
 from orchestrator.ledger.lock import held_for
 from orchestrator.ledger.postgres import ledger_session
@@ -24,18 +22,10 @@ from orchestrator.ledger.postgres.ledger_session import PostgresSession
 from orchestrator.ledger.stores import discard
 from tests.support.builders import NOON, make_job, make_ledger, reopen_ledger
 from tests.support.command import wait_until
-from tests.support.postgres_server import OPTIONS, PostgresServer, running_server, why_absent
+from tests.support.postgres_server import OPTIONS, PostgresServer
+from tests.unit.ledger.controllers import intend
 
 DEADLOCK = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$"
-
-SHARE = Share(
-    memory_mbytes=256,
-    pools=(),
-    reserve_usd=Decimal(0),
-    max_runs=2,
-    max_memory_mbytes=None,
-    max_cost_usd=None,
-)
 
 
 @pytest.fixture
@@ -249,21 +239,12 @@ def test_address_that_is_not_one_is_refused(url: str) -> None:
         parse_address(url)
 
 
-async def test_server_that_stays_away_ends_the_command(tmp_path: Path) -> None:
+async def test_server_that_stays_away_ends_the_command(
+    tmp_path: Path, server: PostgresServer
+) -> None:
     """After `platform_away_secs`, the error says which server, and nothing waits any more."""
-    reason = why_absent()
-    if reason is not None:
-        pytest.skip(reason)
-    with running_server() as server:
-        location.configure(server.url, away_secs=0.5)
-        try:
-            await _write_while_away(tmp_path, server)
-        finally:
-            location.configure(None)
-
-
-async def _write_while_away(folder: Path, server: PostgresServer) -> None:
-    ledger = make_ledger(folder, make_job(), make_job(1))
+    location.configure(server.url, away_secs=0.5)
+    ledger = make_ledger(tmp_path, make_job(), make_job(1))
     await ledger.record_intent(0, 1, NOON)
     server.stop()
     began = datetime.now()  # noqa: DTZ005 - only the difference counts
@@ -272,24 +253,19 @@ async def _write_while_away(folder: Path, server: PostgresServer) -> None:
     assert (datetime.now() - began).total_seconds() < 10  # noqa: DTZ005 - as above
     assert "s3cret" not in str(caught.value)
     server.start()
-    again: Any = reopen_ledger(folder)
+    again: Any = reopen_ledger(tmp_path)
     assert len(await again.take_over()) == 1
 
 
-async def test_claim_survives_a_crash_of_the_server(tmp_path: Path) -> None:
+async def test_claim_survives_a_crash_of_the_server(tmp_path: Path, server: PostgresServer) -> None:
     """A claim is visible before it is on disk; the process hears of it afterwards."""
-    reason = why_absent()
-    if reason is not None:
-        pytest.skip(reason)
-    with running_server(f"-c wal_writer_delay=10s {OPTIONS}") as server:
-        location.configure(server.url)
-        try:
-            ledger = make_ledger(tmp_path)
-            await ledger.join()
-            claimed = await ledger.intend(0, 1, NOON, SHARE, platform_at=None, caps_itself=False)
-            server.stop()
-            server.start()
-            (found,) = await reopen_ledger(tmp_path).take_over()
-            assert found == claimed
-        finally:
-            location.configure(None)
+    server.stop()
+    server.options = f"-c wal_writer_delay=10s {OPTIONS}"
+    server.start()
+    ledger = make_ledger(tmp_path)
+    await ledger.join()
+    claimed = await intend(ledger, 0)
+    server.stop()
+    server.start()
+    (found,) = await reopen_ledger(tmp_path).take_over()
+    assert found == claimed
