@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from fcntl import LOCK_EX, flock
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from threading import Event, Thread
 from typing import Any
 
@@ -32,6 +35,8 @@ LONGEST_SECS = 240
 BUSY_SECS = 20
 """What a busy machine adds to the time of an answer, at most; a hang takes `LONGEST_SECS`."""
 TRIES = 10
+SERVERS: list[subprocess.Popen[bytes]] = []
+"""The fork servers that this test process has started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,17 +126,10 @@ class Process:
 class ForkServer:
     """The connection to the fork server, which forks commands after their imports."""
 
-    def __init__(self, preloaded: Mapping[str, str]) -> None:
+    def __init__(self, preloaded: Mapping[str, str], modules: Sequence[str]) -> None:
         self._files = TemporaryDirectory()
         self._children: dict[int, Process] = {}
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.fork_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, **preloaded},  # with `FAKETIME`, no child would read its file
-            text=True,
-        )
+        self._connection = _connection(preloaded, modules)
         Thread(target=self._listen, daemon=True).start()
 
     def start(
@@ -157,22 +155,53 @@ class ForkServer:
             "out": str(out),
             "err": str(err),
         }
-        assert self._server.stdin is not None
-        self._server.stdin.write(json.dumps(order) + "\n")
-        self._server.stdin.flush()
+        self._connection.sendall(json.dumps(order).encode() + b"\n")
         return child
 
     def _listen(self) -> None:
-        assert self._server.stdout is not None
-        for line in self._server.stdout:
-            event = json.loads(line)
-            self._children[event["id"]].receive(event)
+        with self._connection.makefile() as lines:
+            for line in lines:
+                event = json.loads(line)
+                self._children[event["id"]].receive(event)
+
+
+def _connection(preloaded: Mapping[str, str], modules: Sequence[str]) -> socket.socket:
+    """A connection to the fork server of all test processes of a suite; starts it if needed."""
+    suite = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    name = sha256(json.dumps([suite, preloaded, modules]).encode()).hexdigest()[:16]
+    address = Path(gettempdir(), f"orchestrator-tests-{name}.socket")
+    connection = socket.socket(socket.AF_UNIX)
+    with Path(__file__).open() as lock:
+        flock(lock, LOCK_EX)  # so that only one process starts it
+        with suppress(OSError):
+            connection.connect(str(address))
+            return connection
+        address.unlink(missing_ok=True)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.fork_server", str(address), *modules],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, **preloaded},  # with `FAKETIME`, no child would read its file
+            start_new_session=True,  # it ends with its last connection
+        )
+        SERVERS.append(server)
+        assert server.stdout is not None
+        assert server.stdout.readline(), "the fork server has not started"
+        connection.connect(str(address))
+        return connection
 
 
 @cache
-def fork_server(preloaded: tuple[tuple[str, str], ...]) -> ForkServer:
-    """The fork server of this test process; another one for commands on a shifted clock."""
-    return ForkServer(dict(preloaded))
+def fork_server(preloaded: tuple[tuple[str, str], ...], *modules: str) -> ForkServer:
+    """
+    This process's connection to a fork server.
+
+    Args:
+        preloaded: variables for a library that shifts the clock.
+        modules: what its children need beside the command.
+    """
+    return ForkServer(dict(preloaded), modules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,7 +372,9 @@ def start_platform(
     """Starts a platform; the caller ends it."""
     serve = ("platform", "serve", "--data", str(data), *words)
     environment = {**os.environ, "TMPDIR": temporary_folder()}
-    process = fork_server(()).start(program, serve, ROOT, environment)
+    # Only a platform that is watched needs the validators of its answers, which are large.
+    modules = (WATCHED.partition(":")[0],) if program == WATCHED else ()
+    process = fork_server((), *modules).start(program, serve, ROOT, environment)
     line = process.first_line()
     assert line, process.errors()
     return process, ServedPlatform(**json.loads(line))
