@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,16 +13,15 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from fcntl import LOCK_EX, flock
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import Any
 
 from orchestrator.ledger.location import location_of
 from orchestrator.ledger.reader import read_batch
+from tests.support.fork_connection import connect
 from tests.support.tracebacks import temporary_folder
 
 ROOT = Path(__file__).parents[2]
@@ -35,8 +33,6 @@ LONGEST_SECS = 240
 BUSY_SECS = 20
 """What a busy machine adds to the time of an answer, at most; a hang takes `LONGEST_SECS`."""
 TRIES = 10
-SERVERS: list[subprocess.Popen[bytes]] = []
-"""The fork servers that this test process has started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +125,7 @@ class ForkServer:
     def __init__(self, preloaded: Mapping[str, str], modules: Sequence[str]) -> None:
         self._files = TemporaryDirectory()
         self._children: dict[int, Process] = {}
-        self._connection = _connection(preloaded, modules)
+        self._connection = connect(preloaded, modules)
         Thread(target=self._listen, daemon=True).start()
 
     def start(
@@ -165,42 +161,9 @@ class ForkServer:
                 self._children[event["id"]].receive(event)
 
 
-def _connection(preloaded: Mapping[str, str], modules: Sequence[str]) -> socket.socket:
-    """A connection to the fork server of all test processes of a suite; starts it if needed."""
-    suite = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
-    name = sha256(json.dumps([suite, preloaded, modules]).encode()).hexdigest()[:16]
-    address = Path(gettempdir(), f"orchestrator-tests-{name}.socket")
-    connection = socket.socket(socket.AF_UNIX)
-    with Path(__file__).open() as lock:
-        flock(lock, LOCK_EX)  # so that only one process starts it
-        with suppress(OSError):
-            connection.connect(str(address))
-            return connection
-        address.unlink(missing_ok=True)
-        server = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.fork_server", str(address), *modules],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, **preloaded},  # with `FAKETIME`, no child would read its file
-            start_new_session=True,  # it ends with its last connection
-        )
-        SERVERS.append(server)
-        assert server.stdout is not None
-        assert server.stdout.readline(), "the fork server has not started"
-        connection.connect(str(address))
-        return connection
-
-
 @cache
 def fork_server(preloaded: tuple[tuple[str, str], ...], *modules: str) -> ForkServer:
-    """
-    This process's connection to a fork server.
-
-    Args:
-        preloaded: variables for a library that shifts the clock.
-        modules: what its children need beside the command.
-    """
+    """The fork server with variables for a library that shifts the clock, and more modules."""
     return ForkServer(dict(preloaded), modules)
 
 
@@ -399,9 +362,11 @@ def served_platform(data: Path, *words: str, program: str = WATCHED) -> Iterator
 def wait_until(holds: Callable[[], bool], what: str, secs: float = LONGEST_SECS) -> None:
     """Waits for something outside this process; fails with the name of what did not happen."""
     until = time.monotonic() + secs
+    pause = 0.01
     while not holds():
         assert time.monotonic() < until, f"never happened: {what}"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.1)  # each look costs CPU, also that of the platform
 
 
 def sweep(
