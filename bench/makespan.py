@@ -12,8 +12,9 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.decide.limits import Claim, Limits
-from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
+from orchestrator.scheduler.decide.queue import JobQueue
 from orchestrator.scheduler.decide.usage import Usage
 
 LIMITS = Limits(max_runs=32, max_memory_mbytes=65_536)

@@ -30,7 +30,7 @@ from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus, RunStatus
 from orchestrator.scheduler.decide.budget import least_cap_in
 from orchestrator.scheduler.decide.feedback import Feedback
-from orchestrator.scheduler.decide.queue import QueuedJob
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.decide.retries import (
     LogNeeded,
     Verdict,

@@ -9,7 +9,7 @@ from typing import Protocol
 from orchestrator.apify import ApifyClient
 from orchestrator.ledger import Ledger
 from orchestrator.model.attempts import Attempt
-from orchestrator.scheduler.decide.queue import QueuedJob
+from orchestrator.scheduler.decide.lane import QueuedJob
 
 
 class Intends(Protocol):

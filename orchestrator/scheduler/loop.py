@@ -27,8 +27,9 @@ from orchestrator.scheduler.attempt import AttemptLife, Schedule
 from orchestrator.scheduler.decide.adoptable_runs import AdoptableRun
 from orchestrator.scheduler.decide.dependencies import Consequences, Dependencies
 from orchestrator.scheduler.decide.feedback import Feedback
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.decide.limits import Limits
-from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
+from orchestrator.scheduler.decide.queue import JobQueue
 from orchestrator.scheduler.decide.retries import Verdict
 from orchestrator.scheduler.decide.stops import StopRules, why_stuck
 from orchestrator.scheduler.decide.usage import Usage

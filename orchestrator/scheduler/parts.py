@@ -17,8 +17,8 @@ from orchestrator.model.jobs import Demand, Job
 from orchestrator.model.rules import Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import JobStatus
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.decide.limits import Claim
-from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.follow import Follower
 from orchestrator.scheduler.intents import Intends
 from orchestrator.scheduler.observer import Observer

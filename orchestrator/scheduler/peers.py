@@ -33,7 +33,7 @@ from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.ids import RunId
 from orchestrator.model.states import JobStatus
-from orchestrator.scheduler.decide.queue import QueuedJob
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.shared_limits import Change, SharedLimits
 from orchestrator.scheduler.shared_scheduler import SharedScheduler, halt_of
 from orchestrator.scheduler.timings import Timings

@@ -16,6 +16,7 @@ from orchestrator.apify import ApifyClient, models
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.ids import RunId
 from orchestrator.model.jobs import Target, TargetKind
+from orchestrator.scheduler.decide.id_map import IdMap
 
 MARGIN = timedelta(minutes=5)
 """How much earlier the list begins, because the clocks of the platform's servers may differ."""
@@ -58,7 +59,7 @@ class RunListing:
         self._client = client
         self._since = since - MARGIN
         self._target = target
-        self._seen: set[str] = set()
+        self._seen = IdMap()
         self.is_whole = False
 
     async def __aiter__(self) -> AsyncIterator[models.RunListItem]:
@@ -77,7 +78,7 @@ class RunListing:
     async def _read(self) -> AsyncIterator[tuple[models.RunList, list[models.RunListItem]]]:
         """Reads all pages once; yields each page with its runs that were not read before."""
         of_task = self._target is not None and self._target.kind is TargetKind.TASK
-        read: set[str] = set()
+        read = IdMap()
         offset = 0
         while True:
             page = await self._client.runs.list(
@@ -90,12 +91,15 @@ class RunListing:
             )
             ids = {item.id for item in page.items}
             fresh = {item.id: item for item in page.items if item.id not in self._seen}
-            self._seen.update(ids)
+            for one in fresh:
+                self._seen.add(one)
             yield page, list(fresh.values())
             is_past = of_task and any(_began_before(item, self._since) for item in page.items)
             # A row that appears twice counts once, or the next offset would skip another row.
-            offset += len(ids - read) or len(page.items)
-            read |= ids
+            before = len(read)
+            for one in ids:
+                read.add(one)
+            offset += len(read) - before or len(page.items)
             if not page.items or offset >= page.total or is_past:
                 return
 

@@ -28,6 +28,7 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import MAX_INPUT_BYTES, RunOptions, Target, TargetKind
 from orchestrator.model.runs import Run
+from orchestrator.scheduler.decide.claimed_runs import ClaimedRuns
 from orchestrator.scheduler.decide.ownership import MARK
 from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_list import COSTS_AT_ONCE, RecordCosts, RunListing
@@ -66,8 +67,7 @@ class RunFinder:
 
     Args:
         orphans: gets the listed runs of this batch that belong to no attempt.
-        claimed: the runs of this batch that belong to an attempt, with their targets; `claim` adds
-            to them.
+        claimed: the runs that belong to attempts, with their targets; `claim` adds to them.
         is_of_another: whether a run belongs to another batch of the same output folder.
         targets: the Actors and tasks of this batch, as far as they are known.
         agents_hidden: called when no more runs are read one by one for their user agents.
@@ -92,7 +92,7 @@ class RunFinder:
     ) -> None:
         self._client = client
         self.orphans = orphans
-        self._claimed = dict(claimed)
+        self._claimed = ClaimedRuns(claimed)
         self._is_of_another = is_of_another
         self._agents_hidden = agents_hidden
         self._timings = timings
@@ -202,7 +202,7 @@ class RunFinder:
 
     def claim(self, run_id: RunId, target: Target) -> None:
         """Notes that a run belongs to an attempt, so that no other attempt finds it."""
-        self._claimed[run_id] = target
+        self._claimed.add(run_id, target)
         self._unmarked.pop(run_id, None)
 
     async def find_by_input(self, attempt: Attempt, body: bytes | None) -> Run | None:
@@ -304,11 +304,11 @@ class RunFinder:
             async for item in listing:
                 if visit is not None:
                     await visit(item)
-                if item.id in self._claimed:
-                    if item.started_at is not None and item.started_at >= since:
-                        shown.add(self._claimed[RunId(item.id)])
-                    continue
-                await self._note(item, reads_one_by_one=reads_one_by_one)
+                claimed_for = self._claimed.target_of(item.id)
+                if claimed_for is None:
+                    await self._note(item, reads_one_by_one=reads_one_by_one)
+                elif item.started_at is not None and item.started_at >= since:
+                    shown.add(claimed_for)
         except PermanentError as error:
             if isinstance(error, NotAuthorized) and error.status == 401:
                 raise

@@ -14,7 +14,7 @@ from orchestrator.model.ids import RunId
 from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler import housekeeping
-from orchestrator.scheduler.decide.queue import QueuedJob
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.decide.stops import FailureCount
 from orchestrator.scheduler.loop import Scheduler
 from orchestrator.scheduler.parts import Expands

@@ -76,7 +76,7 @@ class LiveBatch:
             page = self._refreshed()
             shown = {name: html for name, (html, _) in self._sections.items()}
             data = page_data(
-                page, [row for row, _ in self._rows.values()], **self._progress(len(self._errors))
+                page, (row for row, _ in self._rows.values()), **self._progress(len(self._errors))
             )
             pieces = document(
                 page,
@@ -147,8 +147,7 @@ class LiveBatch:
             if shown_before is None or shown_before[0] != html:
                 self._sections[name] = (html, following)
                 self._version = following
-        rows = page.table.rows()
-        for seq, row in rows.items():
+        for seq, row in page.table.rows():
             known = self._rows.get(seq)
             if known is None or known[0] != row:
                 self._rows[seq] = (row, following)

@@ -255,7 +255,7 @@ async def serve_pages(
 
 def _page(frame: PageFrame, shown: Mapping[str, str], every: int) -> web.Response:
     data = {"version": _version(shown), "every": every, "written": frame.footer}
-    return _html(b"".join(shell(frame, shown, orjson.dumps(data))))
+    return _html(b"".join(shell(frame, shown, [orjson.dumps(data)])))
 
 
 def _changes(request: web.Request, shown: Mapping[str, str], every: int) -> web.Response:

@@ -18,7 +18,7 @@ from orchestrator.app.history.estimates import expected_durations, usual_items
 from orchestrator.app.setup.process_limits import warn_of_bound
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
-from orchestrator.scheduler.decide.queue import QueuedJob
+from orchestrator.scheduler.decide.lane import QueuedJob
 
 
 def read_backlog(

@@ -17,7 +17,7 @@ from orchestrator.model.jobs import MAX_INPUT_BYTES
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.dependencies import Dependencies
 from orchestrator.scheduler.decide.item_needs import ItemNeeds
-from orchestrator.scheduler.decide.queue import QueuedJob
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.specfile.jobs.needed_jobs import makers_of, matching
 from orchestrator.system_errors import refuse_exhaustion
 
@@ -26,11 +26,11 @@ FACTS = ("run_id", "dataset_id", "store_id", "output", "items")
 
 def needs_of(
     reader: LedgerReader, waiting: Iterable[QueuedJob]
-) -> tuple[Dependencies, list[QueuedJob]]:
-    """The jobs that wait for other jobs, and those that do not."""
+) -> tuple[Dependencies, Iterable[QueuedJob]]:
+    """The jobs that wait for other jobs, and those that do not, which may come as a stream."""
     needing = reader.needing()
     if not needing:
-        return Dependencies(), list(waiting)
+        return Dependencies(), waiting
     seqs, keys, statuses = zip(*reader.statuses(), strict=True)
     needed = {
         needs: [seqs[place] for _, places in matching(needs, list(keys)) for place in places]

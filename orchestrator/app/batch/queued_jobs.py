@@ -16,8 +16,9 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.jobs import Demand, demand_of
 from orchestrator.model.rules import Remedy
 from orchestrator.model.shard import Shard
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.decide.limits import Claim
-from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
+from orchestrator.scheduler.decide.queue import JobQueue
 from orchestrator.scheduler.decide.retries import longest_pause_secs
 
 NOTHING_EXPECTED: Mapping[int, float] = {}
@@ -26,8 +27,7 @@ NOTHING_EXPECTED: Mapping[int, float] = {}
 def queue_of(jobs: Iterable[QueuedJob]) -> JobQueue:
     """A queue with these jobs; call it in the event loop, whose clock it uses."""
     queue, now = JobQueue(), anyio.current_time()
-    for waiting in jobs:
-        queue.add(waiting, now)
+    queue.fill(jobs, now)
     return queue
 
 

@@ -29,7 +29,7 @@ from orchestrator.ledger.store import LeaseLost
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.jobs import demand_of
 from orchestrator.model.states import JobStatus
-from orchestrator.scheduler.decide.queue import QueuedJob
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.peers import PeerParts, Peers
 from orchestrator.scheduler.shared_scheduler import halt_of
 from orchestrator.scheduler.start_request import StartPolicy

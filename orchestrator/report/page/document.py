@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -30,17 +31,20 @@ if TYPE_CHECKING:
 SECTIONS = ("outcome", "failures", "history", "timeline", "breakdown")
 """The parts of the page above the table, in their order; each has a template of its name."""
 
+ROWS_AT_ONCE = 256
+
 
 def report_document(page: BatchPage) -> Iterator[bytes]:
     """The page of a batch as a file, in pieces."""
-    return document(page, sections(page), data=page_data(page, page.table.rows().values()))
+    rows = (row for _, row in page.table.rows())
+    return document(page, sections(page), data=page_data(page, rows))
 
 
 def document(
     page: BatchPage,
     shown: Mapping[str, str],
     *,
-    data: bytes,
+    data: Iterable[bytes],
     live: str = "",
     places: Sequence[tuple[str, str]] = (),
 ) -> Iterator[bytes]:
@@ -88,13 +92,13 @@ class PageFrame:
     places: Sequence[tuple[str, str]] = ()
 
 
-def shell(frame: PageFrame, shown: Mapping[str, str], data: bytes) -> Iterator[bytes]:
+def shell(frame: PageFrame, shown: Mapping[str, str], data: Iterable[bytes]) -> Iterator[bytes]:
     """
     A page in pieces.
 
     Args:
         shown: HTML by the id of its section.
-        data: JSON for the script.
+        data: JSON for the script, in pieces.
     """
     template = _templates().get_template("page.html")
     text = template.generate(
@@ -106,7 +110,7 @@ def shell(frame: PageFrame, shown: Mapping[str, str], data: bytes) -> Iterator[b
     for piece in text:
         yield piece.encode()
     yield b'<script type="application/json" id="data">'
-    yield from for_script(iter([data]))
+    yield from for_script(data)
     yield b"</script>\n<script>" + _text("page.js").encode() + b"</script>\n</body>\n</html>\n"
 
 
@@ -120,10 +124,15 @@ def section(name: str, **given: object) -> str:
     return _templates().get_template(f"{name}.html").render(**given)
 
 
-def page_data(page: BatchPage, rows: Iterable[bytes], **more: object) -> bytes:
-    """What the script needs of a batch, as JSON."""
+def page_data(page: BatchPage, rows: Iterable[bytes], **more: object) -> Iterator[bytes]:
+    """What the script needs of a batch, as JSON in pieces."""
     words = {**page_words(page), "errors": page.table.errors(), **more}
-    return orjson.dumps(words).removesuffix(b"}") + b',"rows":[' + b",".join(rows) + b"]}"
+    yield orjson.dumps(words).removesuffix(b"}") + b',"rows":['
+    rows, comma = iter(rows), b""
+    while piece := b",".join(islice(rows, ROWS_AT_ONCE)):
+        yield comma + piece
+        comma = b","
+    yield b"]}"
 
 
 def page_words(page: BatchPage) -> dict[str, object]:

@@ -7,10 +7,14 @@ left out and counted, those of jobs that succeeded first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from heapq import merge
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -99,6 +103,40 @@ def text_of(value: object) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
+class Rows:
+    """
+    Rows with the places of their jobs, in half of the memory of a dictionary.
+
+    Attributes:
+        size_bytes: of all rows, with the texts that they need besides.
+    """
+
+    def __init__(self) -> None:
+        self._seqs, self._ends, self._text = array("q"), array("q"), bytearray()
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._seqs)
+
+    def add(self, seq: int, row: bytes, more_bytes: int) -> None:
+        """Adds a row; its job comes later in the spec than those of the rows before."""
+        self._text += row
+        self._seqs.append(seq)
+        self._ends.append(len(self._text))
+        self.size_bytes += len(row) + more_bytes
+
+    def fitting(self, room_bytes: int) -> int:
+        """How many rows from the first on have room."""
+        return bisect_right(self._ends, room_bytes)
+
+    def first(self, rows: int) -> Iterator[tuple[int, bytes]]:
+        """The first rows."""
+        begin = 0
+        for seq, end in islice(zip(self._seqs, self._ends, strict=True), rows):
+            yield seq, bytes(self._text[begin:end])
+            begin = end
+
+
 class JobTable:
     """
     Collects the rows of a table.
@@ -108,7 +146,6 @@ class JobTable:
             added, so that an open page needs only those that it does not have.
 
     Attributes:
-        rows: each with the place of its job in the spec.
         left_out: how many jobs have no row.
     """
 
@@ -120,38 +157,29 @@ class JobTable:
         self._names: dict[str, int] = {}
         self._actors: dict[str, int] = {}
         self._errors: dict[str, int] = {} if errors is None else errors
-        self._first: dict[int, bytes] = {}
-        self._others: dict[int, bytes] = {}
-        self._first_bytes = self._other_bytes = 0
+        self._first, self._others = Rows(), Rows()
         self.left_out = 0
 
     def add(self, job: ShownJob, flags: int) -> None:
         """Adds a job; the caller adds all in the order of the spec."""
         is_first = job.status in FAILED_JOB_STATUSES or job.status is JobStatus.RUNNING
-        if (self._first_bytes if is_first else self._other_bytes) >= self._most:
+        rows = self._first if is_first else self._others
+        if rows.size_bytes >= self._most:
             self.left_out += 1
             return
         known = len(self._errors)
-        # A copy: orjson shortens a long buffer, and the gaps behind those took 6 kB a row.
-        row = bytes(memoryview(orjson.dumps(self._row(job, flags))))
-        size = len(row) + (0 if len(self._errors) == known else 2 * LONGEST_ERROR)
-        if is_first:
-            self._first[job.listed.seq] = row
-            self._first_bytes += size
-        else:
-            self._others[job.listed.seq] = row
-            self._other_bytes += size
+        row = orjson.dumps(self._row(job, flags))
+        rows.add(job.listed.seq, row, 0 if len(self._errors) == known else 2 * LONGEST_ERROR)
 
-    def rows(self) -> dict[int, bytes]:
-        """The rows that fit, by the places of their jobs; to be called once, after all `add`."""
-        rows, used = dict(self._first), self._first_bytes
-        for seq, row in self._others.items():
-            if used + len(row) > self._most:
-                self.left_out += len(self._others) - (len(rows) - len(self._first))
-                break
-            rows[seq] = row
-            used += len(row)
-        return dict(sorted(rows.items()))
+    def rows(self) -> Iterator[tuple[int, bytes]]:
+        """
+        The rows that fit, with the places of their jobs, as a stream.
+
+        To be called once, after all `add`; `left_out` is right from then on.
+        """
+        others = self._others.fitting(self._most - self._first.size_bytes)
+        self.left_out += len(self._others) - others
+        return merge(self._first.first(len(self._first)), self._others.first(others))
 
     def words(self) -> dict[str, Any]:
         """The texts that rows name by their places, and what the script needs beside them."""
@@ -239,6 +267,6 @@ def _secs_after(base: datetime, time: datetime | None) -> int | None:
     return None if time is None else round((time - base).total_seconds())
 
 
-def for_script(parts: Iterator[bytes]) -> Iterator[bytes]:
+def for_script(parts: Iterable[bytes]) -> Iterator[bytes]:
     """JSON that no text can end early inside an element of HTML."""
     return (part.replace(b"<", b"\\u003c") for part in parts)

@@ -52,7 +52,7 @@ class Timeline:
     def __init__(self) -> None:
         self._starts, self._ends = array("d"), array("d")
         self._memory, self._tones = array("q"), bytearray()
-        self._by_start, self._by_end = array("L"), array("L")
+        self._by_start, self._by_end = array("I"), array("I")
 
     def add(self, attempt: ListedAttempt, now: datetime) -> None:
         """Adds the run of an attempt; one in progress lasts until now."""
@@ -115,11 +115,11 @@ class Timeline:
             highest[column] = max(highest[column], level)
         return highest, max(highest)
 
-    def _lanes(self) -> tuple[array[int], int]:
+    def _lanes(self) -> tuple[bytearray, int]:
         """The lane of each run in the order of their starts; stops when there are too many."""
         busy: list[tuple[float, int]] = []
         free: list[int] = []
-        lanes, used = array("L", [0]) * len(self._starts), 0
+        lanes, used = bytearray(len(self._starts)), 0
         for place in self._by_start:
             if used > MOST_LANES:
                 break
@@ -163,10 +163,10 @@ def _order(times: array[float]) -> array[int]:
     """The places of times, the earliest first."""
     places = range(len(times))
     parts = (
-        array("L", sorted(places[first : first + SORTED_AT_ONCE], key=times.__getitem__))
+        array("I", sorted(places[first : first + SORTED_AT_ONCE], key=times.__getitem__))
         for first in places[::SORTED_AT_ONCE]
     )
-    return array("L", merge(*parts, key=times.__getitem__))
+    return array("I", merge(*parts, key=times.__getitem__))
 
 
 def _tone_of(attempt: ListedAttempt) -> int:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from orchestrator.model.item_sweeps import Expansion, Sources
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.item_needs import ItemNeeds, Needs, Step, matches
-from orchestrator.scheduler.decide.queue import QueuedJob
+from orchestrator.scheduler.decide.lane import QueuedJob
 
 NO_KEYS: Mapping[int, str] = MappingProxyType({})
 

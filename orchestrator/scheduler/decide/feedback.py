@@ -18,8 +18,9 @@ from orchestrator.model.runs import Run
 from orchestrator.model.states import JobStatus, RunStatus
 from orchestrator.scheduler.decide.budget import NOTHING
 from orchestrator.scheduler.decide.capacity import Resource
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.decide.limits import Claim
-from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
+from orchestrator.scheduler.decide.queue import JobQueue
 from orchestrator.scheduler.decide.start_gate import message_pattern
 from orchestrator.scheduler.decide.usage import Usage
 

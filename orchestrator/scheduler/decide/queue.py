@@ -10,56 +10,20 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Container
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Container, Iterable
+from itertools import chain, islice
 
 from orchestrator.model.batches import Wait
 from orchestrator.model.jobs import Target
+from orchestrator.scheduler.decide.lane import Lane, QueuedJob
 from orchestrator.scheduler.decide.limits import MONEY, RUNS, Blocked, Claim
 from orchestrator.scheduler.decide.usage import Usage
 
 # With few slots, a job that does not fit would otherwise block the others too soon.
 FEWEST_PASSES = 20
 
-
-class QueuedJob(NamedTuple):
-    """
-    A job in the queue for its next attempt; the order is the order of starts.
-
-    No two jobs have the same `seq`, so nothing after it decides. A tuple, because heaps compare
-    some of these for each start.
-
-    Attributes:
-        rank: minus the priority, so that the smaller one is first.
-        shortness: minus the expected duration of its run in seconds: the longest run starts first,
-            so that it does not end long after the others.
-        seq: the job's place in the spec.
-        number: of the attempt that it waits for.
-        claim: what its run will hold.
-        ready_at: when it may start at the earliest, on the monotonic clock.
-    """
-
-    rank: int
-    shortness: float
-    seq: int
-    number: int
-    claim: Claim
-    ready_at: float = 0.0
-
-
-@dataclass(slots=True)
-class Lane:
-    """
-    The jobs with one claim.
-
-    Attributes:
-        jobs: a heap.
-        passes: how many later jobs were started since its first job was the next one.
-    """
-
-    jobs: list[QueuedJob] = field(default_factory=list)
-    passes: int = 0
+PACKED_AT_ONCE = 4096
+"""So many jobs are sorted and packed together."""
 
 
 class JobQueue:
@@ -79,22 +43,38 @@ class JobQueue:
         self._full: Blocked | None = None
 
     def __len__(self) -> int:
-        return sum(len(lane.jobs) for lane in self._lanes.values()) + len(self._later)
+        return sum(map(len, self._lanes.values())) + len(self._later)
 
     def add(self, waiting: QueuedJob, now: float) -> None:
         """Adds a job; it may be admitted from its `ready_at` on."""
         if waiting.ready_at > now:
             heapq.heappush(self._later, (waiting.ready_at, waiting))
         else:
-            heapq.heappush(self._lanes.setdefault(waiting.claim, Lane()).jobs, waiting)
+            self._lane(waiting.claim).add(waiting)
+
+    def fill(self, jobs: Iterable[QueuedJob], now: float) -> None:
+        """Adds many jobs, which take little memory then."""
+        jobs = iter(jobs)
+        while some := list(islice(jobs, PACKED_AT_ONCE)):
+            kinds: dict[tuple[Claim, int], list[QueuedJob]] = {}
+            for job in some:
+                if job.ready_at > now:
+                    self.add(job, now)
+                else:
+                    kinds.setdefault((job.claim, job.rank), []).append(job)
+            for (claim, _), alike in kinds.items():
+                alike.sort()
+                self._lane(claim).pack(alike)
+
+    def _lane(self, claim: Claim) -> Lane:
+        return self._lanes.get(claim) or self._lanes.setdefault(claim, Lane())
 
     def change_claims(self, change: Callable[[Claim], Claim], now: float) -> None:
         """Changes the claims of all jobs."""
         lanes, later = self._lanes, self._later
         self._lanes, self._later = {}, []
-        jobs = [job for lane in lanes.values() for job in lane.jobs] + [job for _, job in later]
-        for job in jobs:
-            self.add(job._replace(claim=change(job.claim)), now)
+        jobs = chain(chain.from_iterable(lanes.values()), (job for _, job in later))
+        self.fill((job._replace(claim=change(job.claim)) for job in jobs), now)
 
     def admit(self, usage: Usage, now: float) -> list[QueuedJob]:
         """
@@ -120,13 +100,13 @@ class JobQueue:
             blocked = _behind(waiting.claim, waited_for) or usage.blocked(waiting.claim, now)
             if blocked is None:
                 usage.take(waiting.claim, now)
-                admitted.append(heapq.heappop(lane.jobs))
+                admitted.append(lane.take())
                 for other in passed:
                     other.passes += 1
                 lane.passes = 0
                 self._drop_gone(lane)
-                if lane.jobs:
-                    heapq.heapreplace(heads, (lane.jobs[0], lane))
+                if lane:
+                    heapq.heapreplace(heads, (lane.first, lane))
                 else:
                     heapq.heappop(heads)
                     del self._lanes[waiting.claim]
@@ -147,24 +127,22 @@ class JobQueue:
         if self.gone:
             for lane in self._lanes.values():
                 self._drop_gone(lane)
-            self._lanes = {claim: lane for claim, lane in self._lanes.items() if lane.jobs}
-        return [(lane.jobs[0], lane) for lane in self._lanes.values()]
+            self._lanes = {claim: lane for claim, lane in self._lanes.items() if lane}
+        return [(lane.first, lane) for lane in self._lanes.values()]
 
     def _drop_gone(self, lane: Lane) -> None:
-        while lane.jobs and lane.jobs[0].seq in self.gone:
-            heapq.heappop(lane.jobs)
+        while lane and lane.first.seq in self.gone:
+            lane.take()
 
     def remove_one(self, seq: int, number: int) -> QueuedJob | None:
         """Removes and returns the job that waits for an attempt; None when none does."""
         # A search through all jobs, which happens only when an adoptable run is found.
         for claim, lane in self._lanes.items():
-            for job in lane.jobs:
-                if (job.seq, job.number) == (seq, number):
-                    lane.jobs.remove(job)
-                    heapq.heapify(lane.jobs)
-                    if not lane.jobs:
-                        del self._lanes[claim]
-                    return job
+            job = lane.remove(seq, number)
+            if job is not None:
+                if not lane:
+                    del self._lanes[claim]
+                return job
         for one in self._later:
             if (one[1].seq, one[1].number) == (seq, number):
                 self._later.remove(one)
@@ -183,7 +161,7 @@ class JobQueue:
         """
         removed: list[QueuedJob] = []
         for claim in [claim for claim in self._lanes if claim.target in targets]:
-            removed += self._lanes.pop(claim).jobs
+            removed += self._lanes.pop(claim)
         if later:
             removed += [job for _, job in self._later if job.claim.target in targets]
             self._later = [one for one in self._later if one[1].claim.target not in targets]
@@ -222,7 +200,7 @@ class JobQueue:
                     memory_mbytes=claim.memory_mbytes,
                     pools=claim.pools,
                     reason=blocked.reason,
-                    jobs=len(lane.jobs),
+                    jobs=len(lane),
                 )
                 waits.append(wait)
         return waits

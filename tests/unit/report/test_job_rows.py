@@ -38,7 +38,7 @@ def test_row_says_which_attempts_had_another_input() -> None:
     table = JobTable(ended_batch())
     table.add(shown_job(ended_batch(), listed_job(0, attempts=attempts)), 0)
     table.add(shown_job(ended_batch(), listed_job(1)), 0)
-    changed, plain = map(json.loads, table.rows().values())
+    changed, plain = (json.loads(row) for _, row in table.rows())
     assert changed[PLAIN_FIELDS:] == [f"attempt 2, 3 with {proxy}"]
     assert len(plain) == PLAIN_FIELDS
 

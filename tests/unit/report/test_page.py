@@ -297,7 +297,7 @@ def test_table_omits_jobs_that_succeeded_first() -> None:
         status = JobStatus.FAILED if failed else JobStatus.SUCCEEDED
         job = listed_job(seq, status=status, error="it failed" if failed else None)
         table.add(shown_job(ended_batch(), job), 0)
-    rows = table.rows()
+    rows = dict(table.rows())
     assert set(range(180, 200)) < set(rows)
     assert len(rows) + table.left_out == 200
     assert table.left_out > 0

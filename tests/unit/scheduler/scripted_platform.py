@@ -21,8 +21,9 @@ from orchestrator.model.jobs import Demand, Job, Target, TargetKind
 from orchestrator.model.rules import Action, Remedy, Rule
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.decide.limits import Claim, Limits
-from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
+from orchestrator.scheduler.decide.queue import JobQueue
 from orchestrator.scheduler.decide.stops import FailureCount, StopRules
 from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.follow import EndedRun

@@ -6,7 +6,7 @@ from orchestrator.model.item_sweeps import Expansion, ItemSweep, Sources
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.decide.dependencies import Consequences, Dependencies
 from orchestrator.scheduler.decide.item_needs import ItemNeeds
-from orchestrator.scheduler.decide.queue import QueuedJob
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.specfile.jobs.needed_jobs import makers_of
 from tests.unit.scheduler.scripted_platform import place
 

@@ -12,8 +12,9 @@ from orchestrator.model.attempts import Attempt, Outcome
 from orchestrator.model.batches import FailureLimit
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.attempt import AttemptLife, Schedule
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.decide.limits import Claim, Limits
-from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
+from orchestrator.scheduler.decide.queue import JobQueue
 from orchestrator.scheduler.decide.retries import SETTLED
 from orchestrator.scheduler.decide.stops import FailureCount, StopRules
 from orchestrator.scheduler.decide.usage import Usage

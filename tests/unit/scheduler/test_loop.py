@@ -16,8 +16,9 @@ from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.attempt import Schedule
 from orchestrator.scheduler.decide.adoptable_runs import AdoptableRuns
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.decide.limits import Claim, Limits
-from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
+from orchestrator.scheduler.decide.queue import JobQueue
 from orchestrator.scheduler.decide.retries import SETTLED
 from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.loop import Scheduler

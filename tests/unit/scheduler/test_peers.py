@@ -8,8 +8,8 @@ import pytest
 from orchestrator.ledger.claims import Refused
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.batches import PoolLimits
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.decide.limits import Claim, Limits
-from orchestrator.scheduler.decide.queue import QueuedJob
 from orchestrator.scheduler.decide.stops import FailureCount
 from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.peers import PeerParts, Peers

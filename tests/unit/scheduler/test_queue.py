@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from orchestrator.model.batches import PoolLimits
 from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.scheduler.decide.budget import Budget
+from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.scheduler.decide.limits import Claim, Limits
-from orchestrator.scheduler.decide.queue import JobQueue, QueuedJob
+from orchestrator.scheduler.decide.queue import JobQueue
 from orchestrator.scheduler.decide.usage import Usage
 
 SMALL = Claim(memory_mbytes=1024)
@@ -99,6 +100,37 @@ def test_queue_obeys_all_limits_and_admits_all_jobs(
         assert sum(job.claim.memory_mbytes for job in going) <= max_memory
         usage.release(going.pop(0).claim)
     assert sorted(seen) == list(range(len(jobs)))
+
+
+@given(
+    jobs=st.lists(
+        st.tuples(st.integers(-2, 2), st.integers(0, 3), st.sampled_from([SMALL, LARGE])),
+        min_size=1,
+        max_size=40,
+    ),
+    removed=st.integers(0, 39),
+    at_once=st.integers(1, 8),
+)
+def test_queue_has_the_same_order_for_many_jobs_at_once(
+    jobs: list[tuple[int, int, Claim]], removed: int, at_once: int
+) -> None:
+    """Jobs that are packed start in the same order as jobs that come one by one."""
+    given = [
+        waiting(seq, rank=rank, secs=secs, claim=claim, ready_at=secs % 2)
+        for seq, (rank, secs, claim) in enumerate(jobs)
+    ]
+    one_by_one, packed = queue_of(*given), JobQueue()
+    for first in range(0, len(given), at_once):
+        packed.fill(given[first : first + at_once], 0.0)
+    started = []
+    for queue in (one_by_one, packed):
+        taken = queue.remove_one(removed, 1)
+        assert (taken and taken.seq) == (removed if removed < len(jobs) else None)
+        assert len(queue) == len(jobs) - (removed < len(jobs))
+        usage = Usage(Limits(max_runs=len(jobs)))
+        started.append([job[:5] for now in (0.0, 1.0) for job in queue.admit(usage, now)])
+        assert len(queue) == 0
+    assert started[0] == started[1]
 
 
 def test_queue_starts_the_longest_first_among_equals() -> None:
