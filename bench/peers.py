@@ -28,6 +28,7 @@ def orchestrator(
     python: str = sys.executable,
     batch: str = "",
     words: Sequence[str] = (),
+    resident: list[float] | None = None,
 ) -> Taken:
     """
     `orchestrator run` with a spec of that many jobs, with its ledger and all its files.
@@ -38,6 +39,7 @@ def orchestrator(
         python: the interpreter.
         batch: more lines of the spec's [batch].
         words: more of the command.
+        resident: see `measure`.
     """
     folder.mkdir(parents=True)
     spec = folder / "spec.toml"
@@ -61,6 +63,7 @@ def orchestrator(
             "APIFY_API_BASE_URL": place.url,
             "ORCHESTRATOR_COUNTS_SETTLE_SECS": str(settle_secs),
         },
+        resident=resident,
     )
 
 

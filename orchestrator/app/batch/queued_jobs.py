@@ -60,14 +60,15 @@ def queued_jobs(
             kind = (job.demand, job.remedy)
             claim = claims.get(kind) or claims.setdefault(kind, room.claim_of(*kind))
         before = job
+        # Even if a clock was set: no pause is longer than its retry rule says.
+        pause_secs = min(job.ready_at - wall, longest_pause_secs(job.backoff_secs))
         yield QueuedJob(
             rank=-job.priority + (shard.rank_offset(job.home) if shard else 0),
             shortness=-expected.get(job.seq, usual),
             seq=job.seq,
             number=job.attempts + 1,
             claim=claim,
-            # Even if a clock was set: no pause is longer than its retry rule says.
-            ready_at=now + min(max(0.0, job.ready_at - wall), longest_pause_secs(job.backoff_secs)),
+            ready_at=now + pause_secs if pause_secs > 0 else 0.0,
         )
 
 

@@ -104,7 +104,8 @@ class JobQueue:
                 for other in passed:
                     other.passes += 1
                 lane.passes = 0
-                self._drop_gone(lane)
+                if self.gone:
+                    self._drop_gone(lane)
                 if lane:
                     heapq.heapreplace(heads, (lane.first, lane))
                 else:
