@@ -6,6 +6,7 @@ No clock, no I/O; times are seconds.
 
 from __future__ import annotations
 
+from array import array
 from bisect import insort
 from collections.abc import Sequence
 
@@ -26,11 +27,13 @@ class UsualDurations:
     """The usual durations of runs in this batch, by target."""
 
     def __init__(self) -> None:
-        self._durations: dict[Target, list[float]] = {}
+        self._durations: dict[Target, array[float]] = {}
 
     def add(self, target: Target, secs: float) -> None:
         """Adds the duration of a run that succeeded."""
-        durations = self._durations.setdefault(target, [])
+        durations = self._durations.get(target)
+        if durations is None:
+            durations = self._durations[target] = array("d")
         if len(durations) < MOST:
             insort(durations, secs)
 
