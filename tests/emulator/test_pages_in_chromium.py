@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+import pytest_asyncio
 from aiohttp import web
 
 from tests.emulator.caller import TOKEN, Caller, calling
 from tests.emulator.sample_actors import write_actor
 from tests.support.browser import Page, needs_chromium, open_browser
 
-pytestmark = [needs_chromium]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_chromium]
 
 _HOSTILE = (
     "<script>window.hacked=1</script><img src=x onerror='window.hacked=2'>"
@@ -74,6 +76,20 @@ _CONTRAST = """(() => {
 })()"""
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Page]:
+    """A browser for all tests of this file."""
+    async with open_browser() as page:
+        yield page
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Page) -> Page:
+    """An empty tab without cookies."""
+    await browser.clear()
+    return browser
+
+
 async def _press(page: Page, key: str) -> None:
     code = {"Tab": 9, "Enter": 13}[key]
     common = {"key": key, "code": key, "windowsVirtualKeyCode": code}
@@ -101,9 +117,9 @@ async def _places(call: Caller, run: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-async def test_pages_are_used_by_keyboard_alone(tmp_path: Path) -> None:
+async def test_pages_are_used_by_keyboard_alone(tmp_path: Path, page: Page) -> None:
     """The token, the skip link, a run, its log and its items: no step needs a mouse."""
-    async with calling(tmp_path) as call, open_browser() as page:
+    async with calling(tmp_path) as call:
         run = await call.finish({"items": 2, "log_lines": [f"line {n}" for n in range(200)]})
         await page.open(call.emulator.url)
         # The browser gives the field the focus after the page is loaded.
@@ -131,10 +147,10 @@ async def test_pages_are_used_by_keyboard_alone(tmp_path: Path) -> None:
         await page.wait_for("document.title.startsWith('Dataset')")
 
 
-async def test_texts_have_enough_contrast(tmp_path: Path) -> None:
+async def test_texts_have_enough_contrast(tmp_path: Path, page: Page) -> None:
     """Every text has a contrast of 4.5, and the outline of the focus 3, as WCAG AA asks."""
     seen = []
-    async with calling(tmp_path) as call, open_browser() as page:
+    async with calling(tmp_path) as call:
         run = await call.finish({"items": 2, "output": {"ok": 1}, "log_lines": ["line"]})
         await call.finish({"outcome": "FAILED", "status_message": "no"})
         await page.open(f"{call.emulator.url}/?token={TOKEN}")
@@ -149,9 +165,9 @@ async def test_texts_have_enough_contrast(tmp_path: Path) -> None:
     assert sum(found["texts"] for found in seen) > 100
 
 
-async def test_pages_fit_a_small_screen(tmp_path: Path) -> None:
+async def test_pages_fit_a_small_screen(tmp_path: Path, page: Page) -> None:
     """On a phone only tables scroll sideways, never the page."""
-    async with calling(tmp_path) as call, open_browser() as page:
+    async with calling(tmp_path) as call:
         wide = {f"a_long_name_of_a_column_{n}": "x" * 60 for n in range(20)}
         run = await call.finish({"items": 3, "item": wide, "log_lines": ["y" * 400]})
         await page.resize(360, 740)
@@ -177,9 +193,9 @@ async def _hostile_site() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_another_site_reads_and_changes_nothing(tmp_path: Path) -> None:
+async def test_another_site_reads_and_changes_nothing(tmp_path: Path, page: Page) -> None:
     """A page of another site gets no answer, no frame and no run, though the cookie is there."""
-    async with calling(tmp_path) as call, open_browser() as page, _hostile_site() as evil:
+    async with calling(tmp_path) as call, _hostile_site() as evil:
         run = await call.finish()
         own = f"{call.emulator.url}/view/runs/{run['id']}"
         await page.open(f"{own}?token={TOKEN}")
@@ -207,9 +223,9 @@ async def test_another_site_reads_and_changes_nothing(tmp_path: Path) -> None:
         assert [kept["id"] for kept in call.emulator.runs()] == [run["id"]]
 
 
-async def test_another_name_of_this_machine_gets_nothing(tmp_path: Path) -> None:
+async def test_another_name_of_this_machine_gets_nothing(tmp_path: Path, page: Page) -> None:
     """A name that leads to this machine (DNS rebinding) is refused, even with the token."""
-    async with calling(tmp_path) as call, open_browser() as page:
+    async with calling(tmp_path) as call:
         run = await call.finish()
         foreign = call.emulator.url.replace("127.0.0.1", "evil.localhost")
         for path in (f"/view/runs/{run['id']}", f"/view/runs/{run['id']}?token={TOKEN}"):
@@ -219,14 +235,14 @@ async def test_another_name_of_this_machine_gets_nothing(tmp_path: Path) -> None
         assert await page.evaluate("document.cookie") == ""
 
 
-async def test_hostile_output_stays_text_in_a_browser(tmp_path: Path) -> None:
+async def test_hostile_output_stays_text_in_a_browser(tmp_path: Path, page: Page) -> None:
     """Items, records, requests, logs and descriptions of an Actor run no code on any page."""
     code = f"print({_HOSTILE!r}, flush=True)\ntime.sleep(60)"
     actors = write_actor(
         tmp_path / "actors", "bad", code, title=_HOSTILE, description=_HOSTILE,
         input={"title": _HOSTILE, "type": "object", "schemaVersion": 1, "properties": {}},
     )  # fmt: skip
-    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call, open_browser() as page:
+    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
         script: dict[str, Any] = {
             "items": 1, "item": {_HOSTILE: _HOSTILE}, "status_message": _HOSTILE,
             "output": _HOSTILE, "log_lines": [_HOSTILE],

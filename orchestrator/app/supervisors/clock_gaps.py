@@ -11,6 +11,7 @@ from cronsim import CronSim
 from orchestrator.model.schedule import Schedule, expand
 
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 FIELDS = 5
 
 
@@ -57,7 +58,9 @@ def _forward_changes(
     until = instant + timedelta(days=366 * years)
     offset = instant.astimezone(zone).utcoffset() or timedelta()
     while instant < until:
-        following = instant + HOUR
+        # No zone changes its clock twice in a day.
+        is_quiet = (instant + DAY).astimezone(zone).utcoffset() == offset
+        following = instant + (DAY if is_quiet else HOUR)
         next_offset = following.astimezone(zone).utcoffset() or timedelta()
         if next_offset > offset:
             change = _change(zone, instant, offset)
