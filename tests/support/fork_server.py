@@ -38,11 +38,16 @@ from pydantic import BaseModel
 
 import apify_emulator
 import orchestrator
+from orchestrator.apify import models
+from orchestrator.apify.models.decoding import _envelope
+from orchestrator.report.page import document
+from orchestrator.report.page.document import _templates
 
 OURS = ("orchestrator.", "apify_emulator.", "tests.support.")
 READ_BYTES = 65_536
 CONNECTION_SECS = 60
 """How long the server waits for its first connection."""
+TEMPLATES = Path(document.__file__).parent / "templates"
 LARGE_PAGE = 2 * 1024 * 1024
 COLLAPSE = 25  # `MADV_COLLAPSE` of Linux 6.1
 OUTSIDE = (
@@ -176,8 +181,17 @@ def _fill_caches() -> None:
         model.model_rebuild()
     for module in [module for name, module in sys.modules.items() if name.startswith(OURS)]:
         for value in vars(module).values():
-            if isinstance(value, _lru_cache_wrapper) and not signature(value).parameters:
+            if isinstance(value, _lru_cache_wrapper) and _needs_nothing(value):
                 value()
+    for path in TEMPLATES.glob("*.html"):
+        _templates().get_template(path.name)
+    for model in list(vars(models).values()):
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            _envelope(model)
+
+
+def _needs_nothing(function: Callable[..., object]) -> bool:
+    return all(one.default is not one.empty for one in signature(function).parameters.values())
 
 
 def _use_large_pages() -> None:
