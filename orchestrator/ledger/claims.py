@@ -100,12 +100,11 @@ class Wanted:
 
 def claim_values(wanted: Wanted, share: Share, *, stem: str, word: str) -> dict[str, Any]:
     """
-    One of the rows that the function `claim_jobs` takes.
+    One of the rows that the function `claim_jobs` takes, with its share in place of the number of that.
 
     Args:
         stem, word: the mark without the number of its send.
     """
-    limits = {name: share.pool_limits[name] for name in share.pools}
     return {
         "seq": wanted.seq,
         "number": wanted.number,
@@ -115,12 +114,20 @@ def claim_values(wanted: Wanted, share: Share, *, stem: str, word: str) -> dict[
         "platform_at": stored(wanted.platform_at),
         "reserved_usd": None if wanted.reserved_usd is None else str(wanted.reserved_usd),
         "caps_itself": int(wanted.caps_itself),
+        "share": share_values(share),
+    }
+
+
+def share_values(share: Share) -> dict[str, Any]:
+    """What a row of `claim_values` has of its share; equal for all jobs that use the same."""
+    limits = {name: share.pool_limits[name] for name in share.pools}
+    return {
+        "target": share.target,
         "mbytes": share.memory_mbytes,
         "pools": share.pools or None,
         "max_runs": share.max_runs,
         "max_mbytes": share.max_memory_mbytes,
         "max_usd": None if share.max_cost_usd is None else str(share.max_cost_usd),
-        "target": share.target,
         "max_failed": share.failures.count if share.failures else None,
         "failed_share": share.failures.share if share.failures else None,
         "sample": share.sample,

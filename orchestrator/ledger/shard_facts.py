@@ -246,6 +246,9 @@ class ShardFacts(AttemptFacts):
                     waiting=waiting_of(row) if is_free else None,
                 )
             )
+        for row in self._execute("select_claimed", since=since, owner=self._owner) if since else ():
+            key, taken = JobKey(row["key"]), JobStatus.WAITING
+            changes.append(Change(seq=row["seq"], key=key, status=taken, error=None, waiting=None))
         # After the changes: then the expansions are known that have made the jobs among these.
         expansions = (
             []

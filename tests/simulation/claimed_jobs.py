@@ -56,6 +56,7 @@ class ClaimedJobs:
 
     def claim(self, wanted: Row) -> Row:
         """Takes a job and writes its intent, or says what keeps it from a start."""
+        wanted = {**wanted, **wanted["share"]}
         answer: dict[str, Any] = dict.fromkeys(ANSWER)
         kept = kept_by(self, wanted)
         if kept is not None:

@@ -39,11 +39,15 @@ ALTER TABLE attempts ADD COLUMN counts_usd REAL NOT NULL DEFAULT 0;
 ALTER TABLE batch ADD COLUMN halt_kind TEXT;
 ALTER TABLE batch ADD COLUMN halt_reason TEXT;
 ALTER TABLE batch ADD COLUMN finalizer TEXT;
-CREATE TRIGGER note_job AFTER UPDATE ON jobs BEGIN
+ALTER TABLE attempts ADD COLUMN made INTEGER NOT NULL DEFAULT 0;
+CREATE TRIGGER note_job AFTER UPDATE ON jobs
+WHEN NEW.taken_by IS NULL OR NEW.taken_by <> OLD.taken_by OR NEW.status <> OLD.status
+    OR NEW.attempts <> OLD.attempts OR NEW.ready_at <> OLD.ready_at
+BEGIN
     UPDATE jobs SET changed = transaction_number() WHERE seq = NEW.seq;
 END;
 CREATE TRIGGER note_start AFTER INSERT ON attempts BEGIN
-    UPDATE attempts SET sent_at = clock_timestamp()
+    UPDATE attempts SET sent_at = clock_timestamp(), made = transaction_number()
     WHERE job_seq = NEW.job_seq AND number = NEW.number;
 END;
 CREATE TRIGGER note_send AFTER UPDATE OF send ON attempts BEGIN

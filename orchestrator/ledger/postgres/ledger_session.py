@@ -89,6 +89,16 @@ class Claims:
         self.wanted.append(wanted)
         return lambda: self.answers[place] if self.answers else None
 
+    def values(self) -> dict[str, str]:
+        """The arguments of the function `claim_jobs`: each share once, for it takes long to read."""
+        shares: list[Any] = []
+        rows = []
+        for wanted in self.wanted:
+            if wanted["share"] not in shares:
+                shares.append(wanted["share"])
+            rows.append({**wanted, "share": shares.index(wanted["share"]) + 1})
+        return {"wanted": json.dumps(rows), "shares": json.dumps(shares)}
+
 
 class PostgresSession:
     """
@@ -296,7 +306,7 @@ class PostgresSession:
         if not claims.wanted:
             self._connection.execute(b"COMMIT")
             return
-        values = {"owner": self._owner, "wanted": json.dumps(claims.wanted)}
+        values = {"owner": self._owner, **claims.values()}
         # In one message: meanwhile others wait for the server alone, and not for this process. They
         # need not wait for the disk either: it is only starts that must.
         with self._connection.pipeline():

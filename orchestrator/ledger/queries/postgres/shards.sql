@@ -80,7 +80,7 @@ SELECT pg_logical_emit_message(true, 'orchestrator', '');
 -- name: claim_jobs
 -- Takes jobs and writes their intents, if all processes together stay within the limits.
 SELECT kept_by, detail, job_definition, job_remedy, next_send, next_mark
-FROM claim_jobs(:owner, CAST(:wanted AS json));
+FROM claim_jobs(:owner, CAST(:wanted AS json), CAST(:shares AS json));
 
 -- name: set_claim
 -- Records what an attempt uses of the limits.
@@ -92,7 +92,7 @@ WHERE job_seq = :seq AND number = :number;
 SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS since;
 
 -- name: select_changes
--- Lists the jobs that changed, other than by this process, with what a waiting job needs.
+-- Lists the jobs that changed, other than by this process or by a claim, with what a waiting job needs.
 SELECT seq, key, hashtext(key) AS home, status, taken_by, demand, priority, attempts, ready_at, remedy, error,
     CASE WHEN ready_at > 0 THEN (
         SELECT MAX(CAST(rule ->> 'backoff_secs' AS double precision))
@@ -100,6 +100,11 @@ SELECT seq, key, hashtext(key) AS home, status, taken_by, demand, priority, atte
     END AS backoff_secs
 FROM jobs WHERE changed >= CAST(CAST(:since AS text) AS xid8)
     AND taken_by IS DISTINCT FROM :owner ORDER BY seq;
+
+-- name: select_claimed
+-- Lists the jobs that other processes have taken since a transaction, and whose attempts are open.
+SELECT seq, key FROM open_attempts JOIN jobs ON seq = job_seq
+WHERE made >= CAST(CAST(:since AS text) AS xid8) AND owner <> :owner ORDER BY seq;
 
 -- name: select_others
 -- Counts the processes that start runs, and finds whether a limit has kept another one from that of late.
