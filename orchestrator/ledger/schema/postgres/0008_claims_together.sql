@@ -22,6 +22,13 @@ BEGIN
 END $$;
 CREATE TRIGGER delete_attempts AFTER DELETE ON all_batches FOR EACH ROW EXECUTE FUNCTION delete_attempts();
 
+-- A claim counts its attempts itself, all at once. Others give no number, and are counted one by one.
+ALTER TABLE all_attempts ALTER COLUMN counts_usd DROP DEFAULT;
+DROP TRIGGER note_attempt ON all_attempts;
+CREATE TRIGGER note_attempt BEFORE UPDATE OR DELETE ON all_attempts FOR EACH ROW EXECUTE FUNCTION note_attempt();
+CREATE TRIGGER note_new_attempt BEFORE INSERT ON all_attempts FOR EACH ROW WHEN (NEW.counts_usd IS NULL)
+EXECUTE FUNCTION note_attempt();
+
 -- As before, but the sums of a process are inserted once, and changed from then on.
 CREATE OR REPLACE FUNCTION note_attempt() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
@@ -258,11 +265,18 @@ BEGIN
             RETURNING free.place, definition, remedy),
         intended AS (
             INSERT INTO all_attempts (batch, job_seq, number, state, owner, intent_at, platform_at, reserved_usd, remedy,
-                resurrects, send, mark, caps_itself, claim_mbytes, claim_pools)
+                resurrects, send, mark, caps_itself, claim_mbytes, claim_pools, counts_usd)
             SELECT of_batch, seq, number, 'intent', process, intent_at, platform_at, reserved_usd, remedy,
-                CAST(remedy AS json) ->> 'resurrects', send, mark || send || word, caps_itself, mbytes, pools
+                CAST(remedy AS json) ->> 'resurrects', send, mark || send || word, caps_itself, mbytes, pools,
+                COALESCE(CAST(reserved_usd AS numeric), 0)
             FROM taken JOIN fitting USING (place)
-            RETURNING job_seq, send, mark)
+            RETURNING job_seq, send, mark, claim_mbytes, counts_usd),
+        counted AS (
+            INSERT INTO all_usage AS sums (batch, owner, runs, memory_mbytes, committed_usd)
+            SELECT of_batch, process, COUNT(*), SUM(claim_mbytes), SUM(counts_usd) FROM intended HAVING COUNT(*) > 0
+            ON CONFLICT (batch, owner) DO UPDATE SET runs = sums.runs + excluded.runs,
+                memory_mbytes = sums.memory_mbytes + excluded.memory_mbytes,
+                committed_usd = sums.committed_usd + excluded.committed_usd)
         SELECT answer.kept_by, answer.detail, taken.definition, taken.remedy, intended.send, intended.mark
         FROM unnest(all_kept_by, details) WITH ORDINALITY AS answer (kept_by, detail, place)
         LEFT JOIN fitting USING (place) LEFT JOIN taken USING (place) LEFT JOIN intended ON job_seq = fitting.seq
