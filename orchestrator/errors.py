@@ -169,7 +169,7 @@ class LedgerCorrupt(UsageError):
 
 
 class LedgerVersionMismatch(UsageError):
-    """The ledger was written by a newer version. It is left as it is."""
+    """The ledger is of another version. It is left as it is."""
 
 
 class StoppedEarly(OrchestratorError):

@@ -100,7 +100,7 @@ class Wanted:
 
 def claim_values(wanted: Wanted, share: Share, *, stem: str, word: str) -> dict[str, Any]:
     """
-    One of the rows that the function `claim_jobs` takes, with its share in place of the number of that.
+    One of the rows that the function `claim_jobs` takes, whose share is sent as a number.
 
     Args:
         stem, word: the mark without the number of its send.

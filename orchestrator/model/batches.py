@@ -162,6 +162,11 @@ class Series:
         facts = {**asdict(self), "params": sorted(self.params.items())}
         return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
+    def serves(self, occurrence: datetime | None) -> str:
+        """Names what a batch of several processes is made for: one batch for each such name."""
+        # One of two processes may not know the account yet.
+        return f"{replace(self, account=None).id} {occurrence}"
+
     def agrees(self, other: Series) -> bool:
         """Whether two series are the same; an unknown value agrees with every value."""
         return (
@@ -365,12 +370,6 @@ class Batch:
             choice=self.plan.choice,
             is_of_foreign_runs=self.triggered_by is Trigger.COLLECT,
         )
-
-    @property
-    def serves(self) -> str:
-        """The series, without the account, and the occurrence."""
-        # One of two processes may not know the account yet.
-        return f"{replace(self.series, account=None).id} {self.occurrence}"
 
     @property
     def is_whole(self) -> bool:

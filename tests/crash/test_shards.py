@@ -74,6 +74,16 @@ def writers(server: PostgresServer) -> int:
     return 0 if row is None else int(row[0])
 
 
+def makings(server: PostgresServer) -> int:
+    """How many batches were written to the server, also those that were removed again."""
+    import psycopg
+
+    numbers = "pg_get_serial_sequence('orchestrator.all_batches', 'batch')"
+    with psycopg.connect(server.url) as connection:
+        row = connection.execute(f"SELECT pg_sequence_last_value({numbers}::regclass)").fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def test_shards_share_one_batch(tmp_path: Path, server: PostgresServer) -> None:
     """Three processes in three folders do each job once, within one limit, and end alike."""
     with served_platform(tmp_path / "platform") as platform, Watch(platform) as watch:
@@ -85,6 +95,7 @@ def test_shards_share_one_batch(tmp_path: Path, server: PostgresServer) -> None:
         outs = [process.communicate() for process in processes]
         assert [process.code for process in processes] == [0, 0, 0], outs
         assert len(platform.runs()) == 30
+        assert makings(server) == 1
         assert {json.loads(out)["jobs"]["SUCCEEDED"] for out, _ in outs} == {30}
         assert watch.most <= 4
         elsewhere = replace(command, folder=tmp_path / "new machine")

@@ -110,7 +110,7 @@ async def start_prepared(
         batch = set_account(prepared / LEDGER, platform_of(endpoint, batch), room.account)
         early: list[Interrupted] = []
         with context.listening(early.append):
-            serves = None if context.shard is None else batch.serves
+            serves = None if context.shard is None else batch.series.serves(batch.occurrence)
             folder = publish(prepared, batch, lambda found: is_in_the_way(batch, found), serves)
             await checkpoint()
         if early:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,7 +41,7 @@ from orchestrator.app.occurrences.decide import (
 from orchestrator.app.occurrences.known import known_batches
 from orchestrator.app.occurrences.schedules import occurrence_of
 from orchestrator.app.occurrences.spec_run import SpecRun
-from orchestrator.app.occurrences.turn import occurrence_turn
+from orchestrator.app.occurrences.turn import making_turn, occurrence_turn
 from orchestrator.app.setup.context import BatchContext, Reporter, client_options
 from orchestrator.app.setup.interruption import interruptible
 from orchestrator.app.setup.ledger_server import wait_for_ledger
@@ -212,17 +213,26 @@ class _Serving:
                 return self._nothing(step)
 
     async def _run_new(self) -> int:
-        is_in_the_way = _is_same if self.run.shares else _is_of_occurrence
-        try:
-            with prepared_batch(self._request()) as prepared:
-                start = (start_prepared, prepared, self.run.context, is_in_the_way)
-                return await drive_batch(*start)
-        except BatchHeld:
-            # Another shard has made the batch meanwhile: this one joins it.
+        if not self.run.shares:
+            return await self._make(_is_of_occurrence)
+        serves = self.call.series.serves(self.call.occurrence)
+        async with making_turn(serves, self.run.context.listening):
             step = (await self._decide()).serve
-            if not self.run.shares or isinstance(step, RunNew):
-                raise
-            return await self._serve(step)
+            if isinstance(step, RunNew):
+                try:
+                    return await self._make(_is_same)
+                except BatchHeld:
+                    # Another shard has made the batch meanwhile: this one joins it.
+                    step = (await self._decide()).serve
+                    if isinstance(step, RunNew):
+                        raise
+        return await self._serve(step)
+
+    async def _make(self, is_in_the_way: Callable[[Batch, Found], bool]) -> int:
+        """Makes the batch of this occurrence and runs it."""
+        with prepared_batch(self._request()) as prepared:
+            start = (start_prepared, prepared, self.run.context, is_in_the_way)
+            return await drive_batch(*start)
 
     async def _join(self, folder: Path, context: BatchContext) -> int:
         """Works on a batch beside other processes."""

@@ -1,19 +1,31 @@
-"""A lock that lets one call at a time work for an occurrence of a series."""
+"""Locks that let one call at a time work for an occurrence of a series, or make its batch."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import anyio
+
+from orchestrator.app.setup.interruption import Listening, interruptible
 from orchestrator.errors import BatchHeld, OutputNotWritable
+from orchestrator.event_log import LOG
+from orchestrator.ledger.location import configured_address
 from orchestrator.model.batches import Series
 
+if TYPE_CHECKING:
+    from orchestrator.ledger.postgres.making_turn import MakingTurn
+
 CALLS = ".calls"
+LOOK_EVERY_SECS = 0.1
+MAKING_SECS = 300.0
+"""A process that has not made its batch by then may be paused; the others wait no longer."""
 
 
 @contextmanager
@@ -47,3 +59,36 @@ def occurrence_turn(home: Path, series: Series, occurrence: datetime) -> Iterato
         ) from error
     finally:
         os.close(handle)
+
+
+@asynccontextmanager
+async def making_turn(serves: str, listening: Listening) -> AsyncIterator[None]:
+    """
+    Waits until a batch that several processes share is made, or is for this process to make.
+
+    Only saves work: publishing a batch fails where another process has published it.
+
+    Args:
+        serves: see `Series.serves`.
+
+    Raises:
+        LedgerAway: the server of the ledger cannot be reached.
+        Interrupted: an orderly end was requested.
+    """
+    # psycopg takes time to load, and only ledgers at a server need it.
+    from orchestrator.ledger.postgres.making_turn import MakingTurn
+
+    address = configured_address()
+    assert address is not None  # noqa: S101 - several processes share a ledger at a server only
+    with MakingTurn(address, serves) as turn:
+        await interruptible(listening, _until_over, turn)
+        yield
+
+
+async def _until_over(turn: MakingTurn) -> None:
+    if turn.is_over():
+        return
+    LOG.info("batch_awaited")
+    with anyio.move_on_after(MAKING_SECS):
+        while not await anyio.to_thread.run_sync(turn.is_over):  # noqa: ASYNC110 - its lock is the server's
+            await anyio.sleep(LOOK_EVERY_SECS)

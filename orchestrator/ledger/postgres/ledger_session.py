@@ -90,7 +90,7 @@ class Claims:
         return lambda: self.answers[place] if self.answers else None
 
     def values(self) -> dict[str, str]:
-        """The arguments of the function `claim_jobs`: each share once, for it takes long to read."""
+        """The arguments of the function `claim_jobs`: each share once, as reading takes time."""
         shares: list[Any] = []
         rows = []
         for wanted in self.wanted:
@@ -310,8 +310,7 @@ class PostgresSession:
         # In one message: meanwhile others wait for the server alone, and not for this process. They
         # need not wait for the disk either: it is only starts that must.
         with self._connection.pipeline():
-            self._connection.execute(statement("commit_unflushed"), prepare=True)
-            self._connection.execute(statement("await_turn"), prepare=True)
+            self._connection.execute(statement("await_claims"), prepare=True)
             answers = self._connection.execute(statement("claim_jobs"), values, prepare=True)
             self._connection.execute(b"COMMIT")
             self._connection.execute(statement("flush"), prepare=True)

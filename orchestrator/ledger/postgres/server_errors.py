@@ -12,6 +12,7 @@ from orchestrator.errors import (
     ConfigError,
     DiskFull,
     LedgerAway,
+    LedgerVersionMismatch,
     OrchestratorError,
     OutputNotWritable,
 )
@@ -37,6 +38,8 @@ AWAY = (
     # A server that has become a replica refuses to write until clients find the new primary.
     errors.ReadOnlySqlTransaction,
 )
+CHANGED = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
+"""How the server answers statements that were right when this process connected."""
 LOGIN_WORDS = (
     "password authentication failed",
     "no password supplied",
@@ -77,6 +80,12 @@ def _meaning(error: psycopg.Error, address: Address) -> OrchestratorError | None
         return OutputNotWritable(
             f"{address.url}: the user of the ledger may not do that ({said}): grant it the schema "
             f"{address.schema!r}, or the right to create it"
+        )
+    if isinstance(error, CHANGED):
+        return LedgerVersionMismatch(
+            f"{address.url}: the schema {address.schema!r} was deleted, or updated by a newer "
+            f"version, while this process used it ({said}): use the newer version everywhere, then "
+            "resume the batch"
         )
     if (error.sqlstate or "").startswith(TRANSACTION_ROLLBACK):
         return Undone(f"{address.url}: the server of the ledger has undone a change ({said})")

@@ -117,6 +117,20 @@ async def test_limits_count_the_runs_of_an_earlier_version(
     assert (row["runs"], float(row["committed_usd"])) == (1, 0.5)
 
 
+def test_schema_that_changes_while_a_process_uses_it_is_an_error(
+    fresh_schema: Address, tmp_path: Path
+) -> None:
+    """A process of an earlier version works while a newer one updates the schema."""
+    make_old_schema(fresh_schema, NEWEST, tmp_path)
+    with (
+        closing(connect(fresh_schema)) as connection,
+        LedgerReader(tmp_path / "ledger.sqlite") as reader,
+    ):
+        connection.execute(b"ALTER VIEW jobs RENAME TO tasks")
+        with pytest.raises(LedgerVersionMismatch, match=r"while this process used it .* resume"):
+            reader.totals()
+
+
 def test_schema_of_a_newer_version_is_left_as_it_is(fresh_schema: Address, tmp_path: Path) -> None:
     """Neither a writer nor a reader touches it; both say that the newer version is needed."""
     make_old_schema(fresh_schema, NEWEST, tmp_path)

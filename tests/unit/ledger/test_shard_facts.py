@@ -316,10 +316,10 @@ async def test_claim_reads_few_attempts_however_many_are_open(tmp_path: Path) ->
     assert address is not None
     last = {"seq": 299, "number": 1, "mark": "m", "word": "w", "share": 1}
     last |= {"intent_at": NOON.isoformat(), "caps_itself": 1}
-    share = {"mbytes": 1, "max_runs": 1000}
+    limits = {"mbytes": 1, "max_runs": 1000}
     with closing(open_connection(address)) as connection, connection.transaction():
         connection.execute(statement("choose_batch"), {"id": make_batch().id})
-        values = {"owner": "another", "wanted": json.dumps([last]), "shares": json.dumps([share])}
+        values = {"owner": "another", "wanted": json.dumps([last]), "shares": json.dumps([limits])}
         claimed = connection.execute(statement("claim_jobs"), values).fetchall()
         read = connection.execute(ATTEMPTS_READ).fetchall()
     assert [row["next_mark"] for row in claimed] == ["m1w"]

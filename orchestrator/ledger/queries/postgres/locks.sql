@@ -6,6 +6,11 @@ SELECT pg_try_advisory_lock(hashtext(:schema), hashtext(:id)) AS is_ours;
 -- Locks a batch for this session together with others that share it.
 SELECT pg_try_advisory_lock_shared(hashtext(:schema), hashtext(:id)) AS is_ours;
 
+-- name: seek_making
+-- Reads whether a batch is made that several processes share, and otherwise makes this session the one that makes it, if none does.
+SELECT is_made, CASE WHEN NOT is_made THEN pg_try_advisory_lock(hashtext(:schema), hashtext('making ' || :serves)) END AS is_ours
+FROM (SELECT EXISTS (SELECT 1 FROM all_batches WHERE serves = :serves) AS is_made) AS looked;
+
 -- name: unlock_all
 -- Releases all locks of this session.
 SELECT pg_advisory_unlock_all();

@@ -69,9 +69,10 @@ UPDATE jobs SET taken_by = :owner WHERE seq = :seq;
 -- Waits until no other process claims jobs of the batch, and keeps them from it until the commit.
 SELECT pg_advisory_xact_lock(hashtext(current_schema() || ' claims'), chosen_batch());
 
--- name: commit_unflushed
--- Makes the commit visible before it is on disk, so that the turn to claim is over sooner.
-SET LOCAL synchronous_commit = off;
+-- name: await_claims
+-- Waits for the turn, too, and makes the commit visible before it is on disk, so that the turn to claim is over sooner.
+SELECT set_config('synchronous_commit', 'off', true),
+    pg_advisory_xact_lock(hashtext(current_schema() || ' claims'), chosen_batch());
 
 -- name: flush
 -- Commits a message that says nothing, which also brings all earlier commits to the disk.
