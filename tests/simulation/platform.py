@@ -169,7 +169,7 @@ class SimPlatform:
                 return refused(402, "concurrent-runs-limit-exceeded")
             case "POST", [_, _, "runs"]:
                 run = self._start(request, now + delay)
-                return reply(201, {"data": self._to_json(run, now)})
+                return self._answer_of(run, now, 201)
             case _, [_, _, "run-sync" | "run-sync-get-dataset-items" as kind]:
                 run = self._start(request, now + delay)
                 return await self._held(run, kind, is_lost=trouble is not None)
@@ -189,15 +189,15 @@ class SimPlatform:
                 if wait:
                     self.hold(self.is_recorded(run_id), f"durable before followed: {run_id}")
                 await anyio.sleep(max(0.0, min(wait, run.life(now).ends - now)))
-                return reply(200, {"data": self._to_json(run, anyio.current_time())})
+                return self._answer_of(run, anyio.current_time())
             case "POST", ["actor-runs", run_id, "abort"]:
                 run = self.runs[run_id]
                 run.lives[-1].ends, run.lives[-1].outcome = min(run.ends, now), "ABORTED"
-                return reply(200, {"data": self._to_json(run, now)})
+                return self._answer_of(run, now)
             case "POST", ["actor-runs", run_id, "resurrect"]:
                 run = self.runs[run_id]
                 self._resurrect(run, request, now + delay)
-                return reply(200, {"data": self._to_json(run, now + delay)})
+                return self._answer_of(run, now + delay)
             case "GET", ["datasets", dataset_id, "items"]:
                 return self._items(self.runs[dataset_id[2:]], query, now)
             case "GET", ["key-value-stores", store_id, "records", "INPUT"]:
@@ -225,6 +225,7 @@ class SimPlatform:
             counted_from=ends + self._chance.uniform(0, LONGEST_COUNT_LAG_SECS),
             lags=self._chance.choice(["items", "count", "items and count"]),
             target="/".join(urlsplit(request.url).path.split("/")[2:4]),
+            begins_at=self._clock(begins),
             asked_at=anyio.current_time(),
             cost_usd=given.get("cost", 0.2),
         )
@@ -273,17 +274,15 @@ class SimPlatform:
             run
             for run in self.runs.values()
             if run.listed_from <= now
-            and self._clock(run.begins) >= after
+            and run.begins_at >= after
             and (self._shows(run) if of is None else of == run.target)
         ]
         if "desc" in query:
             found.reverse()
         rows = self.conditions.page(found, int(query.get("offset", ["0"])[0]))
-        page = [self._to_json(run, now) for run in rows]
-        if not self.conditions.lists_agents:
-            for item in page:
-                item["meta"].pop("userAgent", None)
-        return reply(200, {"data": {"total": len(found), "items": page, "count": len(page)}})
+        items = ", ".join([self._text(run, now, in_list=True) for run in rows])
+        text = f'{{"data": {{"total": {len(found)}, "items": [{items}], "count": {len(rows)}}}}}'
+        return reply(200, text.encode())
 
     def _items(self, run: SimRun, query: dict[str, list[str]], now: float) -> Reply:
         """A dataset; for a while after its run, its count, its items or both are incomplete."""
@@ -301,6 +300,22 @@ class SimPlatform:
         named = list(self.runs.values())[:9] if self.conditions.tells_agents else []
         return [self._to_json(run, 0.0) for run in named]
 
+    def _answer_of(self, run: SimRun, now: float, status: int = 200) -> Reply:
+        return reply(status, f'{{"data": {self._text(run, now)}}}'.encode())
+
+    def _text(self, run: SimRun, now: float, *, in_list: bool = False) -> str:
+        """A run as JSON, which is written anew only when something of it has changed."""
+        life = run.life(now)
+        is_over, cost_usd = now >= life.ends, self._reported_usd(run, now)
+        shown = life.begins, life.ends, life.outcome, is_over, cost_usd, in_list
+        text = run.texts.get(shown)
+        if text is None:
+            written = self._to_json(run, now)
+            if in_list and not self.conditions.lists_agents:
+                written["meta"].pop("userAgent", None)
+            text = run.texts[shown] = json.dumps(written)
+        return text
+
     def _to_json(self, run: SimRun, now: float) -> dict[str, Any]:
         life = run.life(now)
         is_over = now >= life.ends
@@ -309,7 +324,7 @@ class SimPlatform:
             "actId": "actor",
             "actorTaskId": "task" if run.target.startswith("actor-tasks") else None,
             "userId": "user",
-            "startedAt": _stamp(self._clock(run.begins)),
+            "startedAt": _stamp(run.begins_at),
             "finishedAt": _stamp(self._clock(life.ends)) if is_over else None,
             "status": life.outcome if is_over else "RUNNING",
             "exitCode": (0 if life.outcome == "SUCCEEDED" else 1) if is_over else None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from tests.simulation.conditions import SHOP_RUNS
 
@@ -37,6 +38,7 @@ class SimRun:
         secs: the time that each life takes.
         counted_from: from this time on, its items are counted and sent in full.
         lags: what is incomplete before that: the items, their count, or both.
+        begins_at: when it began, by the platform's clock.
         asked_at: when its start was received.
         cost_usd: the final cost of each life.
     """
@@ -53,8 +55,11 @@ class SimRun:
     counted_from: float
     lags: str
     target: str
+    begins_at: datetime
     asked_at: float
     cost_usd: float
+    texts: dict[tuple[object, ...], str] = field(default_factory=dict, repr=False)
+    """What answers say of it, by what has changed: most answers say the same as others."""
 
     @property
     def mark(self) -> str:
