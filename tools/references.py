@@ -1,7 +1,8 @@
 """
 Writes the reference pages of the spec, the commands and the settings, from the program itself.
 
-`make references` calls it, and a test compares the pages.
+It also writes the newest schema of a ledger from its versions. `make references` calls it, and
+tests compare what it writes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +20,14 @@ from orchestrator.app.setup.settings import Settings, file_names
 from orchestrator.app.setup.settings_sources import variable_of
 from orchestrator.cli.command_list import GROUPS
 from orchestrator.cli.parser import EXIT_CODES, command_parser
+from orchestrator.ledger.schema import migrations
 from orchestrator.specfile.allowed_values import allowed_values
 from orchestrator.specfile.reference import spec_reference
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+NEWEST = ROOT / "orchestrator" / "ledger" / "schema" / "sqlite_newest.sql"
+NEWEST_INTRODUCTION = "-- The newest version; `make references` writes it from all versions.\n"
 COMMANDS_INTRODUCTION = """\
 # Commands
 
@@ -142,6 +149,17 @@ REFERENCES: Mapping[str, Callable[[], str]] = {
     "settings.md": settings_reference,
 }
 
+
+def newest_schema() -> str:
+    """The schema that all versions lead to, for new files."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        for script in migrations():
+            db.executescript(script)
+        rows = db.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")
+        return NEWEST_INTRODUCTION + "\n".join(f"{sql};\n" for (sql,) in rows)
+
+
 if __name__ == "__main__":
+    NEWEST.write_text(newest_schema())
     for page, written in REFERENCES.items():
         (DOCS / page).write_text(written())

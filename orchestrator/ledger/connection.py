@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from orchestrator.errors import (
     OutputNotWritable,
 )
 from orchestrator.ledger.queries import queries
-from orchestrator.ledger.schema import APPLICATION_ID, migrations, statements
+from orchestrator.ledger.schema import APPLICATION_ID, migrations, newest, statements
 from orchestrator.ledger.sqlite_errors import refusal, translated
 from orchestrator.ledger.store import Complaint, Row
 
@@ -162,11 +162,9 @@ class LedgerConnection(sqlite3.Connection):
         self.state = state
 
     def _same_file(self) -> tuple[int, ...]:
-        state = _state(self.path)
+        before, state = self.state, _state(self.path)
         # The log beside the file, the third value, is made by the first transaction.
-        if self.state is not None and any(
-            then not in (now, 0) for then, now in zip(self.state[:3], state, strict=False)
-        ):
+        if before and (before[:2] != state[:2] or before[2] not in (state[2], 0)):
             raise LedgerCorrupt(
                 f"{self.path}: another program has replaced or deleted a file of the ledger while "
                 "it was in use; restore it from a copy"
@@ -206,7 +204,7 @@ def create(path: Path) -> LedgerConnection:
     with connection.atomic():
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     # A process that is killed before this leaves version 0, which is not accepted as a ledger.
-    _migrate(connection, 0)
+    _apply(connection, [newest()])
     return connection
 
 
@@ -279,10 +277,12 @@ def _state(path: Path) -> tuple[int, ...]:
     Raises:
         OutputLost: it does not exist any more.
     """
-    log = path.with_name(f"{path.name}-wal")
     try:
         stat = path.stat()
-        wal = log.stat().st_ino if log.exists() else 0
+        try:
+            wal = os.stat(f"{path}-wal").st_ino  # noqa: PTH116 - another Path for each commit
+        except FileNotFoundError:
+            wal = 0
     except OSError as error:
         raise refusal(error, path, OutputLost) from error
     return stat.st_dev, stat.st_ino, wal, stat.st_size, stat.st_mtime_ns
@@ -369,11 +369,15 @@ def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
 
 def _migrate(connection: LedgerConnection, version: int) -> None:
     missing = migrations()[version:]
-    if not missing:
-        return
+    if missing:
+        _apply(connection, missing)
+
+
+def _apply(connection: LedgerConnection, scripts: Sequence[str]) -> None:
+    """Executes scripts after which the file has the newest version."""
     # All at once, because each commit waits for the disk; they commit with their record, or not.
     with connection.atomic():
-        for sql in missing:
+        for sql in scripts:
             for statement in statements(sql):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(migrations())}")

@@ -1,7 +1,8 @@
 """
 The schema by its versions: one SQL file each, applied in order and never changed afterwards.
 
-Each database has a folder of its own, with its own numbers.
+Each database has a folder of its own, with its own numbers. A new SQLite file gets the newest
+version at once, because each version alters tables of those before, which takes longer.
 
 All files that a ledger lacks commit together with the number of its version, see `connection`.
 """
@@ -25,6 +26,11 @@ def migrations(dialect: Dialect = Dialect.SQLITE) -> tuple[str, ...]:
     folder = files(__name__) / dialect
     scripts = (entry for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return tuple(entry.read_text("utf-8") for entry in sorted(scripts, key=lambda one: one.name))
+
+
+def newest() -> str:
+    """The SQL that makes a new SQLite file; `make references` writes it from the versions."""
+    return (files(__name__) / "sqlite_newest.sql").read_text("utf-8")
 
 
 def statements(sql: str) -> Iterator[str]:

@@ -13,9 +13,10 @@ from orchestrator.ledger.connection import connect
 from orchestrator.ledger.definitions import job_values
 from orchestrator.ledger.reader import read_batch
 from orchestrator.ledger.rows import batch_values
-from orchestrator.ledger.schema import APPLICATION_ID, migrations
+from orchestrator.ledger.schema import APPLICATION_ID, migrations, newest
 from orchestrator.model.states import AttemptState, JobStatus
 from tests.support.builders import make_batch, make_job, reopen_ledger
+from tools.references import newest_schema
 
 VERSIONS = range(1, len(migrations()))
 
@@ -69,6 +70,11 @@ def test_ledger_of_an_earlier_version_is_migrated(version: int, tmp_path: Path) 
     with closing(connect(old)) as migrated, closing(connect(new)) as fresh:
         assert schema_of(migrated) == schema_of(fresh)
         assert migrated.execute("PRAGMA user_version").fetchone()[0] == len(migrations())
+
+
+def test_newest_schema_is_that_of_all_versions() -> None:
+    """What makes a new ledger was written from the versions as they are now."""
+    assert newest() == newest_schema(), "run make references"
 
 
 @pytest.mark.parametrize("version", [version for version in VERSIONS if version < 3])
