@@ -25,7 +25,7 @@ from multidict import CIMultiDict
 from orchestrator.apify import Request
 from orchestrator.errors import ConnectionLost, RequestTimeout, TruncatedBody
 from tests.simulation.conditions import CAP_USD, EPOCH, PLAIN, Conditions
-from tests.simulation.simulated_run import Allowed, Life, SimRun
+from tests.simulation.simulated_run import Allowed, Life, SimRun, stamp
 from tests.simulation.unexpected_answers import (
     ODD_AFTER,
     ODD_BEFORE,
@@ -324,8 +324,8 @@ class SimPlatform:
             "actId": "actor",
             "actorTaskId": "task" if run.target.startswith("actor-tasks") else None,
             "userId": "user",
-            "startedAt": _stamp(run.begins_at),
-            "finishedAt": _stamp(self._clock(life.ends)) if is_over else None,
+            "startedAt": stamp(run.begins_at),
+            "finishedAt": stamp(self._clock(life.ends)) if is_over else None,
             "status": life.outcome if is_over else "RUNNING",
             "exitCode": (0 if life.outcome == "SUCCEEDED" else 1) if is_over else None,
             "stats": {"resurrectCount": run.lives.index(life)},
@@ -400,7 +400,3 @@ TROUBLES = (
 def _output(run: SimRun) -> Reply:
     body = json.dumps({"of": run.id}).encode()
     return Reply(200, CIMultiDict({"Content-Type": "application/json"}), (body,))
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

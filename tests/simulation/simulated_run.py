@@ -85,7 +85,14 @@ class SimRun:
 
     def life(self, now: float) -> Life:
         """The last one that has begun; before that, the first one."""
+        if len(self.lives) == 1:
+            return self.lives[0]
         return [life for life in self.lives if life.begins <= now or life is self.lives[0]][-1]
 
     def is_live(self, now: float) -> bool:
         return any(life.begins <= now < life.ends for life in self.lives)
+
+
+def stamp(moment: datetime) -> str:
+    """A time as the API writes it."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
