@@ -25,7 +25,7 @@ from multidict import CIMultiDict
 from orchestrator.apify import Request
 from orchestrator.errors import ConnectionLost, RequestTimeout, TruncatedBody
 from tests.simulation.conditions import CAP_USD, EPOCH, PLAIN, Conditions
-from tests.simulation.simulated_run import Allowed, Life, SimRun, stamp
+from tests.simulation.simulated_run import Allowed, Life, SimRun, output_of, stamp
 from tests.simulation.unexpected_answers import (
     ODD_AFTER,
     ODD_BEFORE,
@@ -203,7 +203,7 @@ class SimPlatform:
             case "GET", ["key-value-stores", store_id, "records", "INPUT"]:
                 return Reply(200, CIMultiDict(), (self._inputs[store_id[2:]],))
             case "GET", ["key-value-stores", store_id, "records", "OUTPUT"]:
-                return _output(self.runs[store_id[2:]])
+                return output_of(self.runs[store_id[2:]])
         raise AssertionError(f"nobody asks for {request.method} {path}")
 
     def _start(self, request: Request, begins: float) -> SimRun:
@@ -265,7 +265,7 @@ class SimPlatform:
         if run.lives[-1].outcome != "SUCCEEDED":
             return refused(400, "run-failed")
         if kind == "run-sync":
-            return Reply(201, _output(run).headers, _output(run).chunks_)
+            return Reply(201, output_of(run).headers, output_of(run).chunks_)
         return self._items(run, {}, anyio.current_time())
 
     def _list(self, query: dict[str, list[str]], now: float, of: str | None = None) -> Reply:
@@ -395,8 +395,3 @@ TROUBLES = (
     *ODD_BEFORE,
     *ODD_AFTER,
 )
-
-
-def _output(run: SimRun) -> Reply:
-    body = json.dumps({"of": run.id}).encode()
-    return Reply(200, CIMultiDict({"Content-Type": "application/json"}), (body,))

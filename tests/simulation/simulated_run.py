@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from multidict import CIMultiDict
+
 from tests.simulation.conditions import SHOP_RUNS
+from tests.support.scripted_transport import Reply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,3 +100,9 @@ class SimRun:
 def stamp(moment: datetime) -> str:
     """A time as the API writes it."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def output_of(run: SimRun) -> Reply:
+    """The answer to a request for its output record."""
+    body = json.dumps({"of": run.id}).encode()
+    return Reply(200, CIMultiDict({"Content-Type": "application/json"}), (body,))
