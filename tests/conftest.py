@@ -34,6 +34,9 @@ __all__ = ["_schema_of_process", "postgres_schema", "postgres_url", "server"]
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
+# Otherwise, each worker would rewrite the assertions of all tests again: two seconds of CPU.
+sys.dont_write_bytecode = False
+
 # Of the objects that the collection makes, none is garbage; see `pytest_collection_finish`.
 gc.disable()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
-from tests.support.command import LONGEST_SECS, Command, ServedPlatform, sweep
+from tests.support.command import HURRIED, LONGEST_SECS, Command, ServedPlatform, sweep
 
 
 def batch_of(command: Command) -> Path:
@@ -58,7 +59,8 @@ def test_deleted_dataset_is_an_error(command: Command, platform: ServedPlatform)
     )
     urllib.request.urlopen(request, timeout=LONGEST_SECS).close()  # noqa: S310 - on loopback
     shutil.rmtree(folder / "jobs")
-    done = command.run("collect", "sweep", "--json")
+    hurried = replace(command, program=HURRIED)
+    done = hurried.run("collect", "sweep", "--json")
     assert (done.code, done.json["fetched"]) == (1, ["job-2", "job-3"])
     assert [gap["key"] for gap in done.json["lacking"]] == ["job-1"]
     assert "cannot download: job-1: " in done.err

@@ -4,7 +4,14 @@ import json
 import urllib.request
 from pathlib import Path
 
-from tests.support.command import Command, ServedPlatform, served_platform, start_platform
+from tests.e2e.conftest import QUICK
+from tests.support.command import (
+    Command,
+    ServedPlatform,
+    served_platform,
+    start_platform,
+    wait_until,
+)
 
 SPEC = """\
 [batch]
@@ -101,7 +108,7 @@ def test_restart_of_the_platform_loses_no_run(tmp_path: Path) -> None:
     """If the platform dies and comes back, the batch waits, and nothing runs twice."""
     token = ("--token", "made-up-token")
     process, platform = start_platform(tmp_path / "platform", *token)
-    command = Command(folder=tmp_path, variables=platform.variables())
+    command = Command(folder=tmp_path, variables={**platform.variables(), **QUICK})
     command.write(
         "sweep.toml",
         '[batch]\nname = "s"\nmax_runs = 3\n[[jobs]]\nname = "j-{{ n }}"\n'
@@ -109,8 +116,7 @@ def test_restart_of_the_platform_loses_no_run(tmp_path: Path) -> None:
         "matrix = { n = { range = [1, 12] } }\n",
     )
     run = command.start("run", "sweep.toml", "--json")
-    while len(platform.runs()) < 4:
-        pass
+    wait_until(lambda: len(platform.runs()) >= 4, "four runs")
     process.kill()
     process.communicate()
     port = platform.url.rpartition(":")[2]
