@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from tests.support.command import Command, sweep
 
+ENGINES = Path(__file__).parents[2] / "docs" / "engines.md"
 PYTHON = os.environ.get("ORCHESTRATOR_TEST_AIRFLOW")
 SPEC = sweep("nightly", 1, batch='schedule = "15 2 * * *"\ntimezone = "Europe/Prague"')
 
@@ -45,9 +47,13 @@ def found_by_airflow(folder: Path, *words: str) -> dict[str, Any]:
     given = ("--to", "dags", "--jitter", "0", *words)
     done = command.run("schedule", "airflow", "nightly.toml", *given)
     assert done.code == 0, done.err
-    script = Path(__file__).with_name("loaded_dag.py")
+    return told_by_airflow("loaded_dag.py", folder)
+
+
+def told_by_airflow(script: str, folder: Path) -> dict[str, Any]:
+    """What a script of this folder prints that loads the DAGs of another one."""
     answer = subprocess.run(
-        [str(PYTHON), script, folder / "dags"],
+        [str(PYTHON), Path(__file__).with_name(script), folder / "dags"],
         env={
             "HOME": str(folder),
             "AIRFLOW_HOME": str(folder / "home"),
@@ -110,3 +116,14 @@ def test_dag_of_shards_maps_its_task(shared: dict[str, Any]) -> None:
 def test_dag_catches_up_from_the_day_that_is_named(shared: dict[str, Any]) -> None:
     """Airflow starts the batches that it missed since that day, in the zone of the spec."""
     assert (shared["catchup"], shared["begin"]) == (True, "2026-11-23T23:00:00+00:00")
+
+
+def test_dag_of_the_documentation_is_loaded(tmp_path: Path) -> None:
+    """A plain BashOperator, mapped over the shards, in a DAG that a person writes."""
+    (tmp_path / "dags").mkdir()
+    (example,) = re.findall(r"```python\n(.*?)```", ENGINES.read_text("utf-8"), re.DOTALL)
+    (tmp_path / "dags" / "nightly.py").write_text(example, "utf-8")
+    found = told_by_airflow("loaded_example.py", tmp_path)
+    assert (found["errors"], found["operator"], found["skips"]) == ({}, "BashOperator", [4])
+    assert found["shards"] == ["1/4", "2/4", "3/4", "4/4"]
+    assert found["command"].startswith("orchestrator run nightly.toml --occurrence ")
