@@ -147,13 +147,20 @@ CLOCKS = SimpleNamespace(clock_gettime=lambda _clock: virtual_now(), CLOCK_MONOT
 
 
 class SharedLedger(sqlite3.Connection):
-    """The ledger of one batch, in memory."""
+    """
+    The ledger of one batch, in memory.
+
+    Attributes:
+        now: the time of the server in the statement or transaction of the moment, which takes none.
+        transactions: how many there were.
+    """
 
     def __init__(self) -> None:
         super().__init__(":memory:", isolation_level=None)
+        self.now = 0.0
         self.transactions = 0
         self.row_factory = sqlite3.Row
-        self.create_function("clock_timestamp", 0, server_now)
+        self.create_function("clock_timestamp", 0, lambda: self.now)
         self.create_function("transaction_number", 0, lambda: self.transactions)
         self.create_function("home_of", 1, lambda key: ord(key[-1]), deterministic=True)
         self.create_function("takes_usd", 5, _takes_usd)
@@ -190,6 +197,7 @@ def _takes_usd(
     return more if is_final else max(holds, more)
 
 
+@cache
 def _is_final(asked_at: str | None, ended: str | None, settle_secs: float) -> bool:
     if asked_at is None or ended is None:
         return False
@@ -205,6 +213,7 @@ class SharedSession(PostgresSession):
 
     def query(self, name: str, /, **values: Any) -> Any:
         """Executes a named statement."""
+        self.ledger.now = server_now()
         return self.ledger.execute(statement(name), values)
 
     def ask(self, name: str, /, **values: Any) -> Any:
@@ -219,6 +228,7 @@ class SharedSession(PostgresSession):
 
     def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
         """Executes a named statement once for each of the rows; returns how many rows changed."""
+        self.ledger.now = server_now()
         return self.ledger.executemany(statement(name), rows).rowcount
 
     def close(self) -> None:
@@ -234,6 +244,7 @@ class SharedSession(PostgresSession):
 
     @contextmanager
     def _transaction(self, begin: str = "") -> Iterator[None]:
+        self.ledger.now = server_now()
         self.ledger.execute("BEGIN")
         self.ledger.transactions += "READ ONLY" not in begin
         self._claims = Claims()
@@ -241,7 +252,7 @@ class SharedSession(PostgresSession):
             yield
             for perform in self._claims.in_turn:
                 perform()
-            claims = ClaimedJobs(self, self._owner or "", server_now())
+            claims = ClaimedJobs(self, self._owner or "", self.ledger.now)
             answers: list[Any] = [claims.claim(one) for one in self._claims.wanted]
             self._claims.answers = answers
         except BaseException:
