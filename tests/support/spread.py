@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 
 import pytest
 
-SECS = {"simulation": 1.0, "e2e": 0.6, "crash": 0.6, "test_examples.py": 1.0, "emulator": 0.15}
-"""How long a test takes about, by its folder or file in `tests/`; all others are short."""
+SIMULATION = "simulation"
+SECS = {
+    SIMULATION: 1.0,
+    "e2e": 0.6,
+    "crash": 0.6,
+    "emulator": 0.15,
+    "test_clock_set.py": 4,
+    "test_clocks_of_shards.py": 11,
+    "test_closing_process.py": 9,
+    "test_complete_results.py": 4,
+    "test_dask.py": 4,
+    "test_examples.py": 1,
+    "test_faults.py": 2.5,
+    "test_fuzz_answers.py": 3,
+    "test_impossible_items.py": 15,
+    "test_kills.py": 7,
+    "test_large.py": 3,
+    "test_live_items.py": 3,
+    "test_occurrences.py": 5,
+    "test_other_machine.py": 9,
+    "test_platform_outages.py": 3.5,
+    "test_postgres.py": 3,
+    "test_quickstart.py": 7,
+    "test_series.py": 2.5,
+    "test_shard_items.py": 12,
+    "test_shards.py": 9,
+    "test_shards_under_faults.py": 15,
+    "test_shared_account.py": 5,
+    "test_single_commands.py": 6,
+    "test_supervisors.py": 3.5,
+    "test_thirty_nights.py": 8,
+}
+"""How long a test takes about, by its file or its folder in `tests/`; all others are short."""
 
 PIECE = 10
 """So many tests of a file stay together, because they share what their file has started."""
@@ -30,8 +62,7 @@ def spread(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
         loads[least] += _weight(piece)
     left = len(items)
     for number, part in enumerate(parts):
-        # Half of the workers begin with simulations, which never wait; the others end with them.
-        part.sort(key=_secs_of, reverse=number % 2 == 0)
+        part.sort(key=partial(_turn, simulations_last=number % 2 == 0))
         # As many as xdist gives to this worker.
         room = max(0, left // (workers - number) - len(part))
         part += short[:room]
@@ -54,4 +85,13 @@ def _weight(piece: Sequence[pytest.Item]) -> float:
 
 
 def _secs_of(item: pytest.Item) -> float:
-    return next((SECS[part] for part in item.path.parts if part in SECS), 0.0)
+    return next((SECS[part] for part in reversed(item.path.parts) if part in SECS), 0.0)
+
+
+def _turn(item: pytest.Item, *, simulations_last: bool) -> tuple[bool, float]:
+    """
+    When a test of a worker comes: the longest first, so that the last ones fill the gaps.
+
+    Half of the workers begin with simulations, which never wait; the others end with them.
+    """
+    return (SIMULATION in item.path.parts) is simulations_last, -_secs_of(item)
