@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-import anyio
-
+from orchestrator.loop_clock import loop_time
 from orchestrator.model.batches import PoolLimits
 
 Row = TypeVar("Row")
@@ -72,7 +71,7 @@ class Conditions:
 
     def wall_clock(self) -> datetime:
         """Our wall clock: it runs with the loop's own, and is set now and then."""
-        now = anyio.current_time()
+        now = loop_time()
         set_by = sum(secs for at, secs in self.clock_steps if at <= now)
         return EPOCH + timedelta(seconds=now + set_by)
 

@@ -24,6 +24,7 @@ from multidict import CIMultiDict
 
 from orchestrator.apify import Request
 from orchestrator.errors import ConnectionLost, RequestTimeout, TruncatedBody
+from orchestrator.loop_clock import loop_time
 from tests.simulation.conditions import CAP_USD, EPOCH, PLAIN, Conditions
 from tests.simulation.simulated_run import Allowed, Life, SimRun, output_of, stamp
 from tests.simulation.unexpected_answers import (
@@ -127,13 +128,13 @@ class SimPlatform:
                 half = body[: self._chance.randrange(len(body) + 1)]
                 yield Reply(answer.status, answer.headers, (half,), TruncatedBody("cut"))
             case _:
-                clock = format_datetime(self._clock(anyio.current_time()), usegmt=True)
+                clock = format_datetime(self._clock(loop_time()), usegmt=True)
                 yield Reply(answer.status, CIMultiDict({**answer.headers, "Date": clock}),
                             answer.chunks_)  # fmt: skip
 
     def _check_time(self) -> None:
         # Not by a timer: one more would change the order of others.
-        if anyio.current_time() > self.longest_secs:
+        if loop_time() > self.longest_secs:
             raise TooLong("no wait is too long")
 
     def do_later(self, request: Request, begins: float) -> None:
@@ -160,7 +161,7 @@ class SimPlatform:
     async def _answer(  # noqa: C901 - a case for each endpoint
         self, request: Request, trouble: str | None
     ) -> Reply:
-        now = anyio.current_time()
+        now = loop_time()
         parts = urlsplit(request.url)
         path, query = parts.path.split("/")[2:], parse_qs(parts.query)
         delay = self._chance.uniform(0, LONGEST_LATE_SECS) if trouble == "late" else 0.0
@@ -189,7 +190,7 @@ class SimPlatform:
                 if wait:
                     self.hold(self.is_recorded(run_id), f"durable before followed: {run_id}")
                 await anyio.sleep(max(0.0, min(wait, run.life(now).ends - now)))
-                return self._answer_of(run, anyio.current_time())
+                return self._answer_of(run, loop_time())
             case "POST", ["actor-runs", run_id, "abort"]:
                 run = self.runs[run_id]
                 run.lives[-1].ends, run.lives[-1].outcome = min(run.ends, now), "ABORTED"
@@ -226,7 +227,7 @@ class SimPlatform:
             lags=self._chance.choice(["items", "count", "items and count"]),
             target="/".join(urlsplit(request.url).path.split("/")[2:4]),
             begins_at=self._clock(begins),
-            asked_at=anyio.current_time(),
+            asked_at=loop_time(),
             cost_usd=given.get("cost", 0.2),
         )
         cap = parse_qs(urlsplit(request.url).query).get("maxTotalChargeUsd")
@@ -258,15 +259,15 @@ class SimPlatform:
 
     async def _held(self, run: SimRun, kind: str, *, is_lost: bool) -> Reply:
         """The answer of a synchronous start; a lost one is lost at any time until its end."""
-        wait = min(run.ends - anyio.current_time(), LONGEST_HOLD_SECS)
+        wait = min(run.ends - loop_time(), LONGEST_HOLD_SECS)
         await anyio.sleep(wait * self._chance.random() if is_lost else wait)
-        if anyio.current_time() < run.ends:
+        if loop_time() < run.ends:
             return refused(408, "run-timeout-exceeded")
         if run.lives[-1].outcome != "SUCCEEDED":
             return refused(400, "run-failed")
         if kind == "run-sync":
             return Reply(201, output_of(run).headers, output_of(run).chunks_)
-        return self._items(run, {}, anyio.current_time())
+        return self._items(run, {}, loop_time())
 
     def _list(self, query: dict[str, list[str]], now: float, of: str | None = None) -> Reply:
         after = datetime.fromisoformat(query.get("startedAfter", ["2000-01-01T00:00Z"])[0])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import orjson
 from pydantic import SecretStr
 
 from orchestrator.apify import ApifyClient, ClientOptions
@@ -200,7 +201,7 @@ def check_job(folder: Path, platform: SimPlatform, job: Job, report: JobReport) 
     assert report.attempts == len(outcomes), f"each job settled: {job.key} {report}"
     assert report.run_id == runs[-1].id, f"each job settled: {job.key} has not its last run"
     home = folder / "jobs" / job.key
-    lines = [json.loads(line)["i"] for line in (home / "items.jsonl").read_bytes().splitlines()]
+    lines = [orjson.loads(line)["i"] for line in (home / "items.jsonl").read_bytes().splitlines()]
     assert lines == list(range(runs[-1].items)), f"each item on disk once: {job.key} has {lines}"
     assert report.items == len(lines), f"each item counted: {job.key} {report}"
     proof = report.proof
