@@ -214,9 +214,9 @@ class LedgerReader:
         for row in self._execute("select_run_targets"):
             yield RunId(row["run_id"]), demand_from(row["demand"]).target
 
-    def runs(self) -> set[RunId]:
-        """All runs that the batch has paid for, orphan runs among them."""
-        return {RunId(row["run_id"]) for row in self._execute("select_all_runs")}
+    def runs(self) -> Iterator[RunId]:
+        """All runs that the batch has paid for, orphan runs among them, as a stream."""
+        return (RunId(row["run_id"]) for row in self._execute("select_all_runs"))
 
     def run_costs(self) -> Iterator[RunCost]:
         """

@@ -42,6 +42,35 @@ def asked_at(client: ApifyClient, utc_now: Callable[[], datetime], began_at: flo
     return (client.platform_now() or utc_now()) - timedelta(seconds=loop_time() - began_at)
 
 
+class ListedCosts:
+    """
+    The costs of listed runs, handed over some at a time.
+
+    Args:
+        record: receives them.
+
+    Attributes:
+        found: how many there were.
+    """
+
+    def __init__(self, record: RecordCosts) -> None:
+        self._record = record
+        self._costs: dict[RunId, Decimal | None] = {}
+        self.found = 0
+
+    async def add(self, item: models.RunListItem) -> None:
+        """Adds the cost of a run."""
+        self._costs[RunId(item.id)] = item.usage_total_usd
+        self.found += 1
+        if len(self._costs) >= COSTS_AT_ONCE:
+            await self.hand_over()
+
+    async def hand_over(self) -> None:
+        """Hands over what is left; it may be nothing."""
+        costs, self._costs = self._costs, {}
+        await self._record(costs)
+
+
 class RunListing:
     """
     The runs that began after an instant of the platform's clock, each once.

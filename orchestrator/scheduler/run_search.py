@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from itertools import chain, repeat
 
 import anyio
@@ -31,7 +30,7 @@ from orchestrator.model.runs import Run
 from orchestrator.scheduler.decide.claimed_runs import ClaimedRuns
 from orchestrator.scheduler.decide.ownership import MARK
 from orchestrator.scheduler.orphans import Orphans
-from orchestrator.scheduler.run_list import COSTS_AT_ONCE, RecordCosts, RunListing
+from orchestrator.scheduler.run_list import ListedCosts, RecordCosts, RunListing
 from orchestrator.scheduler.timings import TIMINGS, Timings
 
 INPUT_PAUSES_SECS = (1.0, 2.0, 4.0, 8.0)
@@ -151,18 +150,15 @@ class RunFinder:
         Raises:
             TransientError, NotAuthorized: the platform is away, or refuses the token.
         """
-        costs: dict[RunId, Decimal | None] = {}
+        costs = ListedCosts(record)
 
         async def note(item: models.RunListItem) -> None:
             if item.id in self._claimed:
-                costs[RunId(item.id)] = item.usage_total_usd
-            if len(costs) >= COSTS_AT_ONCE:
-                await record(costs)
-                costs.clear()
+                await costs.add(item)
 
         async with self._lock:
             is_readable = await self._read_list(since, None, visit=note) is not None
-        await record(costs)
+        await costs.hand_over()
         return is_readable
 
     async def search_for_orphans(self) -> None:

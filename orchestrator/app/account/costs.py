@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -27,8 +28,9 @@ from orchestrator.ledger.transactions import commit_group
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import CLOCK_UNCERTAINTY
 from orchestrator.model.ids import RunId
+from orchestrator.scheduler.decide.id_map import IdMap
 from orchestrator.scheduler.orphans import Orphans
-from orchestrator.scheduler.run_list import RunListing, asked_at
+from orchestrator.scheduler.run_list import ListedCosts, RecordCosts, RunListing, asked_at
 from orchestrator.scheduler.run_search import RunFinder
 
 LONGEST_SECS = 5.0
@@ -51,8 +53,12 @@ async def update_costs(batch: OpenBatch) -> None:
         utc_now=utc_now,
     )
     since = reader.began_at() or ledger.batch.created_at - CLOCK_UNCERTAINTY
-    costs = await _costs_of(client, reader.runs(), since)
-    await ledger.record_costs(costs, asked_at(client, utc_now, began_at), are_all=True)
+
+    async def record(costs: Mapping[RunId, Decimal | None], *, are_all: bool = False) -> None:
+        await ledger.record_costs(costs, asked_at(client, utc_now, began_at), are_all=are_all)
+
+    await _read_costs(client, _ids_of(reader.runs()), since, record)
+    await record({}, are_all=True)
     await RunFinder(client, orphans, reader.run_targets()).search_for_orphans()
 
 
@@ -87,46 +93,58 @@ async def refresh_costs(folder: Path, client: ApifyClient) -> None:
     """
     with LedgerReader(folder / LEDGER) as reader:
         since = reader.began_at() or reader.batch().created_at - CLOCK_UNCERTAINTY
-        runs = reader.runs()
+        runs = _ids_of(reader.runs())
     began_at = loop_time()
-    costs = await _costs_of(client, runs, since)
 
-    when = asked_at(client, utc_now, began_at)
-
-    async def record() -> None:
+    async def record(costs: Mapping[RunId, Decimal | None], *, are_all: bool = False) -> None:
+        when = asked_at(client, utc_now, began_at)
         with open_ledger(folder / LEDGER) as db:
             worker = InlineWorker(partial(commit_group, db))
-            await Ledger(db, worker).record_costs(costs, when, are_all=bool(costs))
+            await Ledger(db, worker).record_costs(costs, when, are_all=are_all)
+
+    async def record_some(costs: Mapping[RunId, Decimal | None]) -> None:
+        with BatchLock(folder, "costs"), anyio.CancelScope(shield=True):
+            await record(costs)
 
     def write() -> None:
         with LedgerReader(folder / LEDGER) as reader:
             write_reports(folder, reader.batch(), reader, reader.totals())
 
     try:
+        are_listed = await _read_costs(client, runs, since, record_some)
         with BatchLock(folder, "costs"), anyio.CancelScope(shield=True):
-            await record()
+            await record({}, are_all=are_listed)
             await to_thread.run_sync(write)
     except BatchHeld:
         return
 
 
-async def _costs_of(
-    client: ApifyClient, missing: set[RunId], since: datetime
-) -> dict[RunId, Decimal | None]:
+def _ids_of(runs: Iterable[RunId]) -> IdMap:
+    ids = IdMap()
+    for run_id in runs:
+        ids.add(run_id)
+    return ids
+
+
+async def _read_costs(
+    client: ApifyClient, runs: IdMap, since: datetime, record: RecordCosts
+) -> bool:
     """
-    The costs of runs, a thousand in a request; runs that are not listed any more are left out.
+    Reads the costs of runs, a thousand in a request; some may not be listed any more.
 
     Args:
-        missing: all of them; those that are found are removed.
         since: when the first of them was started, by the platform's clock.
+        record: receives them, some at a time.
+
+    Returns:
+        whether any of them is listed.
     """
-    costs: dict[RunId, Decimal | None] = {}
-    if missing:
+    costs = ListedCosts(record)
+    if runs:
         async for item in RunListing(client, since):
-            run = item.facts()
-            if run.id in missing:
-                missing.discard(run.id)
-                costs[run.id] = run.cost_usd
-            if not missing:
+            if item.id in runs:
+                await costs.add(item)
+            if costs.found == len(runs):
                 break
-    return costs
+    await costs.hand_over()
+    return costs.found > 0
