@@ -12,7 +12,8 @@ import importlib.metadata
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import Distribution
+from functools import cache
+from importlib.metadata import Distribution, PackageMetadata
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def module_facts(distribution: Distribution, path: str) -> dict[str, Any]:
     A module that cannot be read or parsed has an `error` in place of what it defines.
     """
     facts: dict[str, Any] = {
-        "distribution": distribution.name,
+        "distribution": _metadata(distribution)["Name"],
         "module": path.removesuffix(".py").removesuffix("/__init__").replace("/", "."),
         "path": path,
         "size_bytes": 0,
@@ -134,8 +135,8 @@ def add(totals: Mapping[str, int], items: Sequence[Mapping[str, Any]]) -> dict[s
 def distribution_facts(distribution: Distribution) -> dict[str, Any]:
     """Return the facts of the distribution as a whole."""
     return {
-        "distribution": distribution.name,
-        "version": distribution.version,
+        "distribution": _metadata(distribution)["Name"],
+        "version": _metadata(distribution)["Version"],
         "summary": _first(_told(distribution, "Summary")),
         "licence": _licence(distribution),
         "requires_python": _first(_told(distribution, "Requires-Python")),
@@ -155,7 +156,13 @@ def _licence(distribution: Distribution) -> str | None:
 
 
 def _told(distribution: Distribution, field: str) -> list[str]:
-    return distribution.metadata.get_all(field) or []
+    return _metadata(distribution).get_all(field) or []
+
+
+@cache
+def _metadata(distribution: Distribution) -> PackageMetadata:
+    """Return the metadata, which the library would parse again for every field and module."""
+    return distribution.metadata
 
 
 def _first(values: Sequence[str]) -> str | None:
