@@ -229,10 +229,10 @@ class LedgerReader:
         for row in self._execute("select_orphan_costs"):
             yield _cost_of(row, None)
 
-    def waiting_keys(self) -> dict[str, int]:
-        """The places in the spec of jobs that are not settled, by their keys in lower case."""
+    def waiting_keys(self) -> Iterator[tuple[str, int]]:
+        """The keys in lower case of jobs that are not settled, with their places, as a stream."""
         # An earlier batch may write a key with other capitals; keys are compared without case.
-        return {row["key"].lower(): row["seq"] for row in self._execute("select_waiting_keys")}
+        return ((row["key"].lower(), row["seq"]) for row in self._execute("select_waiting_keys"))
 
     def rendered_late(self, *, with_settled: bool = False) -> Iterator[Job]:
         """The jobs whose inputs are rendered when they start, as a stream."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 
 from orchestrator.model.jobs import Target
@@ -18,7 +19,7 @@ class WaitingWork:
         others: how many jobs did not, by what they run.
     """
 
-    expected: dict[int, float] = field(default_factory=dict)
+    expected: MutableMapping[int, float] = field(default_factory=dict)
     others: Counter[Target] = field(default_factory=Counter)
 
     def add(self, seq: int, target: Target) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from itertools import islice
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,47 @@ from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.states import JobStatus
 from orchestrator.report.page.comparison import BatchFigures, Usual, figures_of
+from orchestrator.scheduler.decide.id_map import IdMap
 
 BATCHES = 10
 """How many earlier batches a page shows."""
 
 SHOWN_PROBLEMS = 5
+UNKNOWN = -1
+
+
+class UsualByKey(Mapping[str, Usual]):
+    """What the jobs of a batch took and made, by keys in lower case: 50 bytes for each job."""
+
+    def __init__(self, reader: LedgerReader) -> None:
+        self._places = IdMap()
+        self._items, self._secs, self._usd = array("q"), array("d"), array("d")
+        for key, _, secs, cost in reader.takings():
+            self._places.add(key.lower(), len(self._secs))
+            self._items.append(UNKNOWN)
+            self._secs.append(secs)
+            self._usd.append(nan if cost is None else float(cost))
+        for key, items in reader.items_made():
+            place = self._places.get(key.lower())
+            if place is not None:
+                self._items[place] = items
+
+    def __len__(self) -> int:
+        return len(self._secs)
+
+    def __iter__(self) -> Iterator[str]:
+        raise NotImplementedError("the keys are not kept")
+
+    def __getitem__(self, key: str) -> Usual:
+        place = self._places.get(key)
+        if place is None:
+            raise KeyError(key)
+        items, usd = self._items[place], self._usd[place]
+        return Usual(
+            items=None if items == UNKNOWN else items,
+            secs=self._secs[place],
+            cost_usd=None if isnan(usd) else usd,
+        )
 
 
 class Trend:
@@ -37,7 +75,7 @@ class Trend:
 
     def __init__(self, folder: Path, batch: Batch) -> None:
         self.past: list[BatchFigures] = []
-        self.usual: dict[str, Usual] = {}
+        self.usual: Mapping[str, Usual] = {}
         self.problems: list[str] = []
         known = survey(folder.parent)
         for one in known.unreadable[:SHOWN_PROBLEMS]:
@@ -55,7 +93,7 @@ class Trend:
         figures = batch_figures(found.folder, found.batch)
         if not self.usual and figures.batch.state is BatchState.ENDED:
             with LedgerReader(found.folder / LEDGER) as reader:
-                self.usual = dict(_usual(reader))
+                self.usual = UsualByKey(reader)
         self.past.append(figures)
 
 
@@ -82,16 +120,3 @@ def _figures_in(summary: Any, batch: Batch) -> BatchFigures:
         cost_usd=Decimal(str(summary["cost_usd"])),
         active_secs=summary.get("active_secs"),
     )
-
-
-def _usual(reader: LedgerReader) -> Iterator[tuple[str, Usual]]:
-    items = {key.lower(): made for key, made in reader.items_made()}
-    for key, _, secs, cost in reader.takings():
-        yield (
-            key.lower(),
-            Usual(
-                items=items.get(key.lower()),
-                secs=secs,
-                cost_usd=None if cost is None else float(cost),
-            ),
-        )
