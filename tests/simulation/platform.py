@@ -349,6 +349,8 @@ class SimPlatform:
 
     def _reported_usd(self, run: SimRun, now: float) -> float:
         lag = self.conditions.cost_lag_secs
+        if now < run.lives[0].ends + lag:
+            return 0
         return round(sum(run.cost_usd for life in run.lives if life.ends + lag <= now), 6)
 
     def _clock(self, now: float) -> datetime:
