@@ -26,7 +26,7 @@ from orchestrator.errors import (
 from orchestrator.ledger.queries import queries
 from orchestrator.ledger.schema import APPLICATION_ID, migrations, newest, statements
 from orchestrator.ledger.sqlite_errors import refusal, translated
-from orchestrator.ledger.store import Complaint, Row
+from orchestrator.ledger.store import PAUSED_SECS, Complaint, Row
 
 _sound: set[tuple[int, ...]] = set()
 """The files that this process has checked, as `_check_pages` knows them."""
@@ -128,8 +128,11 @@ class LedgerConnection(sqlite3.Connection):
         """Not for a file, either."""
         raise NotImplementedError
 
-    def lease(self, secs: float) -> None:
+    def lease(self, secs: float, paused_secs: float = PAUSED_SECS) -> None:
         """A file has one owner, whose lock is its lease."""
+
+    def end_paused(self) -> None:
+        """Nobody else holds a lock."""
 
     def lease_left(self) -> float:
         """Endless."""

@@ -322,6 +322,8 @@ class ShardFacts(AttemptFacts):
         if self._execute("fence_expired", owner=self._owner).rowcount:
             # In the same transaction, and only then: it reads all jobs that wait.
             self._execute("free_jobs")
+        # One that is paused within a transaction holds its own row, until its session is ended.
+        self._db.end_paused()
 
     def _set_claim(self, seq: int, number: int, memory_mbytes: int, pools: tuple[str, ...]) -> None:
         self._execute(

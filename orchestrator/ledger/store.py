@@ -13,13 +13,20 @@ from typing import Any, Protocol
 
 from orchestrator.errors import BatchHeld, LedgerAway
 
+PAUSED_SECS = 20.0
+"""Who holds a lock at the server for so long, and says nothing, is paused or dead."""
+
 
 class LeaseLost(BatchHeld):
     """The lease of this process has expired, and another one has taken its attempts."""
 
 
 class Undone(LedgerAway):
-    """The database has undone a transaction, because it and another one waited for each other."""
+    """
+    The database has undone a transaction, which can be repeated at once.
+
+    It and another one waited for each other, or it waited for a lock for too long.
+    """
 
 
 class Row(Protocol):
@@ -165,8 +172,17 @@ class Store(Protocol):
         """Names this process, before its first transaction with `owned`."""
         ...
 
-    def lease(self, secs: float) -> None:
-        """Asks for a lease that each transaction with `owned` renews."""
+    def lease(self, secs: float, paused_secs: float = PAUSED_SECS) -> None:
+        """
+        Asks for a lease that each transaction with `owned` renews.
+
+        Args:
+            paused_secs: after so long, a process that others wait for counts as paused.
+        """
+        ...
+
+    def end_paused(self) -> None:
+        """Ends the sessions of paused processes whose leases have expired, but not their locks."""
         ...
 
     def lease_left(self) -> float:

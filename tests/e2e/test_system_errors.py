@@ -62,7 +62,8 @@ def _replace_ledger(folder: Path) -> None:
         (_truncate_ledger, {2, 3}),
         (_overwrite_ledger, {2}),
         (_replace_ledger, {2}),
-        (shutil.rmtree, {3}),
+        # One file after the other, so that the process may first find that the log is gone.
+        (shutil.rmtree, {2, 3}),
         (lambda folder: folder.rename(folder.with_name("moved")), {3}),
     ],
     ids=["deleted", "log deleted", "truncated", "overwritten", "replaced", "folder", "moved"],

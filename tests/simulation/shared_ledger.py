@@ -18,7 +18,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from orchestrator.ledger.location import Location
-from orchestrator.ledger.postgres.ledger_session import Claims, PostgresSession
+from orchestrator.ledger.postgres.ledger_session import PostgresSession
+from orchestrator.ledger.postgres.pending_changes import Claims
 from orchestrator.ledger.queries import Dialect, queries
 from orchestrator.ledger.schema import migrations
 from orchestrator.ledger.store import Complaint
@@ -102,6 +103,8 @@ WORDS = {
 OTHERWISE = {
     "forget_findings": "DELETE FROM findings",
     "share_lock": "SELECT 1 AS is_ours",
+    "limit_waits": "SELECT 1",
+    "end_paused": "SELECT 1",
     "select_due_costs": """
         SELECT DISTINCT run_id FROM attempts CROSS JOIN batch
         WHERE run_id IS NOT NULL AND reused_from IS NULL
@@ -110,7 +113,7 @@ OTHERWISE = {
             AND is_final(:now, COALESCE(finished_at, attempts.ended_at), costs_settle_secs)
     """,
 }
-"""Statements whose dates SQLite cannot compare."""
+"""Statements whose dates SQLite cannot compare, or that are about sessions."""
 SHARED = ("select_waiting",)
 """The statements that both databases have, and that know of other processes in PostgreSQL alone."""
 

@@ -22,11 +22,12 @@ from orchestrator.ledger.postgres.connection_rows import NamedRow, NumberOfBool,
 from orchestrator.ledger.postgres.server_errors import translated
 from orchestrator.ledger.queries import Dialect
 from orchestrator.ledger.schema import migrations
+from orchestrator.ledger.store import PAUSED_SECS
 
 Connection = psycopg.Connection[NamedRow]
 
 CONNECT_SECS = 10
-DEAD_MILLISECONDS = 20_000
+DEAD_MILLISECONDS = int(PAUSED_SECS * 1000)
 """After so long without an answer, both sides give a connection up."""
 # The server must learn soon that a client is dead or paused, because it keeps its locks until then.
 SERVER_OPTIONS = (

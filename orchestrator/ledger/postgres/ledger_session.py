@@ -8,13 +8,11 @@ fences a process off whose batch another one has taken over.
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -23,15 +21,11 @@ from orchestrator.backoff import pause_secs
 from orchestrator.errors import BatchHeld, BatchNotFound, LedgerAway
 from orchestrator.event_log import LOG
 from orchestrator.ledger.location import Location
-from orchestrator.ledger.postgres.connection_rows import (
-    ROWS,
-    NamedRow,
-    sendable,
-    statement,
-)
+from orchestrator.ledger.postgres.connection_rows import NamedRow, sendable, statement
 from orchestrator.ledger.postgres.deployment import Connection, check_version, connect, migrate
+from orchestrator.ledger.postgres.pending_changes import Change, Claims
 from orchestrator.ledger.postgres.server_errors import translated
-from orchestrator.ledger.store import Complaint, LeaseLost, Rows
+from orchestrator.ledger.store import PAUSED_SECS, Complaint, LeaseLost, Rows, Undone
 
 PAUSE_SECS = 0.2
 LONGEST_PAUSE_SECS = 5.0
@@ -41,63 +35,6 @@ READING_SECS = 10.0
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 LEAVING_SECS = 3.0
 """How long a process waits for the server that is about to end."""
-
-
-@dataclass(slots=True)
-class Change:
-    """
-    A named statement.
-
-    Attributes:
-        complaint: the error to raise unless it changes one row.
-        answer: once it is sent.
-    """
-
-    name: str
-    values: dict[str, Any]
-    complaint: Complaint | None = None
-    answer: psycopg.Cursor[NamedRow] | None = None
-
-    def execute(self, connection: Connection) -> None:
-        """Sends it."""
-        cursor = connection.cursor(row_factory=ROWS[self.name])
-        self.answer = cursor.execute(statement(self.name), sendable(self.values), prepare=True)
-
-    def read(self) -> psycopg.Cursor[NamedRow]:
-        """The answer, after it was sent."""
-        assert self.answer is not None  # noqa: S101 - a commit has sent it
-        return self.answer
-
-
-@dataclass(slots=True)
-class Claims:
-    """
-    The claims of one transaction.
-
-    Attributes:
-        in_turn: what is performed before them.
-        answers: in their order, after the commit.
-    """
-
-    in_turn: list[Callable[[], None]] = field(default_factory=list)
-    wanted: list[Mapping[str, Any]] = field(default_factory=list)
-    answers: list[NamedRow] = field(default_factory=list)
-
-    def add(self, wanted: Mapping[str, Any]) -> Callable[[], NamedRow | None]:
-        """Adds one; returns what gives its answer."""
-        place = len(self.wanted)
-        self.wanted.append(wanted)
-        return lambda: self.answers[place] if self.answers else None
-
-    def values(self) -> dict[str, str]:
-        """The arguments of the function `claim_jobs`: each share once, as reading takes time."""
-        shares: list[Any] = []
-        rows = []
-        for wanted in self.wanted:
-            if wanted["share"] not in shares:
-                shares.append(wanted["share"])
-            rows.append({**wanted, "share": shares.index(wanted["share"]) + 1})
-        return {"wanted": json.dumps(rows), "shares": json.dumps(shares)}
 
 
 class PostgresSession:
@@ -121,6 +58,7 @@ class PostgresSession:
         self._changes: list[Change] = []
         self._claims = Claims()
         self._lease_secs = 0.0
+        self._paused_secs = PAUSED_SECS
         self._leased_until = 0.0
         self._is_in_transaction = False
         self._is_leaving = threading.Event()
@@ -218,9 +156,14 @@ class PostgresSession:
         LOG.info("ledger_back", away_secs=round(time.monotonic() - began, 1))
         return is_committed
 
-    def lease(self, secs: float) -> None:
-        """Asks for a lease that each transaction with `owned` renews."""
-        self._lease_secs = secs
+    def lease(self, secs: float, paused_secs: float = PAUSED_SECS) -> None:
+        """Asks for a lease that each transaction with `owned` renews, see `Store`."""
+        self._lease_secs, self._paused_secs = secs, paused_secs
+        self.query("limit_waits", millis=self._longest_wait_millis)
+
+    def end_paused(self) -> None:
+        """Ends the sessions of paused processes whose leases have expired, see `Store`."""
+        self.query("end_paused", secs=self._paused_secs, owner=self._owner)
 
     def lease_left(self) -> float:
         """How many seconds the lease lasts, at least."""
@@ -260,9 +203,13 @@ class PostgresSession:
             with translated(address):
                 yield
                 self._commit()
-        except BaseException:
+        except BaseException as error:
             with suppress(psycopg.Error):
                 self._connection.execute(b"ROLLBACK")
+                if isinstance(error, Undone):
+                    # It may have waited for a process that is paused.
+                    values = {"secs": self._paused_secs, "owner": None}
+                    self._connection.execute(statement("end_paused"), values)
             raise
         finally:
             self._is_in_transaction = False
@@ -336,6 +283,8 @@ class PostgresSession:
                 "SELECT set_config('synchronous_commit', 'on', false) "
                 "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
             )
+            values = {"millis": self._longest_wait_millis}
+            connection.execute(statement("limit_waits"), values)
             row = connection.execute(statement("select_session")).fetchone()
             self._identity = None if row is None else (row["pid"], row["began"])
         else:
@@ -344,6 +293,11 @@ class PostgresSession:
         self.is_new = connection.execute(statement("choose_batch"), values).rowcount == 0
         if self.is_new and not self._writes:
             raise self.not_found()
+
+    @property
+    def _longest_wait_millis(self) -> str:
+        """How long a transaction waits for the locks of others; 0 for any time."""
+        return str(int(self._paused_secs * 1000)) if self._lease_secs else "0"
 
     def not_found(self) -> BatchNotFound:
         """The error for a batch that the server does not have."""

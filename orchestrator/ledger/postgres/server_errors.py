@@ -87,7 +87,8 @@ def _meaning(error: psycopg.Error, address: Address) -> OrchestratorError | None
             f"version, while this process used it ({said}): use the newer version everywhere, then "
             "resume the batch"
         )
-    if (error.sqlstate or "").startswith(TRANSACTION_ROLLBACK):
+    is_undone = (error.sqlstate or "").startswith(TRANSACTION_ROLLBACK)
+    if is_undone or isinstance(error, errors.LockNotAvailable):
         return Undone(f"{address.url}: the server of the ledger has undone a change ({said})")
     if isinstance(error, AWAY):
         return LedgerAway(f"{address.url}: the server of the ledger cannot be reached ({said})")

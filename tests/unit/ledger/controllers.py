@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import Ledger, create_ledger
 from orchestrator.ledger.claims import Share
-from orchestrator.ledger.store import Store
+from orchestrator.ledger.store import PAUSED_SECS, Store
 from orchestrator.ledger.stores import connect
 from orchestrator.ledger.transactions import commit_group
 from tests.support.builders import NOON, make_batch, make_job
@@ -34,16 +34,16 @@ class Controllers:
         create_ledger(self.path, make_batch(), map(make_job, range(jobs)))
         self._open: list = []
 
-    async def join(self, lease_secs: float = LONG) -> Ledger:
+    async def join(self, lease_secs: float = LONG, paused_secs: float = PAUSED_SECS) -> Ledger:
         """A further process."""
-        ledger = self.open(lease_secs)
+        ledger = self.open(lease_secs, paused_secs)
         await ledger.join()
         return ledger
 
-    def open(self, lease_secs: float = LONG) -> Ledger:
+    def open(self, lease_secs: float = LONG, paused_secs: float = PAUSED_SECS) -> Ledger:
         """The ledger of a process that has not begun to work on the batch."""
         db = self.connect()
-        db.lease(lease_secs)
+        db.lease(lease_secs, paused_secs)
         return Ledger(db, InlineWorker(partial(commit_group, db)))
 
     def connect(self) -> Store:

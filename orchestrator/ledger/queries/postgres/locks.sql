@@ -11,6 +11,20 @@ SELECT pg_try_advisory_lock_shared(hashtext(:schema), hashtext(:id)) AS is_ours;
 SELECT is_made, CASE WHEN NOT is_made THEN pg_try_advisory_lock(hashtext(:schema), hashtext('making ' || :serves)) END AS is_ours
 FROM (SELECT EXISTS (SELECT 1 FROM all_batches WHERE serves = :serves) AS is_made) AS looked;
 
+-- name: limit_waits
+-- Sets how long this session waits for a lock.
+SELECT set_config('lock_timeout', :millis, false);
+
+-- name: end_paused
+-- Ends sessions of processes that were paused while they sent a transaction: the server waits for its rest without an end, and keeps
+-- its locks. With an owner, only if the lease of another process has expired and cannot be taken over.
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE state = 'active' AND wait_event = 'ClientRead' AND application_name = 'orchestrator'
+    AND datname = current_database() AND usename = current_user
+    AND xact_start < clock_timestamp() - :secs * interval '1 second'
+    AND (CAST(:owner AS text) IS NULL OR EXISTS (
+        SELECT 1 FROM writers WHERE is_fenced = 0 AND owner <> :owner AND lease_until < clock_timestamp()));
+
 -- name: unlock_all
 -- Releases all locks of this session.
 SELECT pg_advisory_unlock_all();
