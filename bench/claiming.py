@@ -47,7 +47,7 @@ def main() -> None:
 async def _claim(path: Path, jobs: int, claims: int) -> int:
     db, taken = connect(path), 0
     db.lease(LEASE_SECS)
-    async with GroupWorker("ledger", partial(commit_group, db)) as worker:
+    async with GroupWorker("ledger", partial(commit_group, db), db.gather_secs) as worker:
         ledger = Ledger(db, worker)
         await ledger.join()
         while taken < claims:

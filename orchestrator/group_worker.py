@@ -1,5 +1,5 @@
 """
-One thread that does blocking work in groups, for SQLite and for files.
+One thread that does blocking work in groups, for the ledger and for files.
 
 Tasks hand in functions; the thread takes all that have piled up and performs them as one group, so
 that one transaction or one round of flushes serves many tasks. A result comes back to the event
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -78,14 +79,19 @@ class GroupWorker:
         perform_group: performs a group: calls `run` of each member, once or (after undoing
             everything) again, and may set `error` on them. What it raises, which is a bug, is
             the error of them all.
+        gather_secs: how long the first of a group waits for others.
 
     Cancellation: a task that stops waiting does not take back what it handed in.
     """
 
     def __init__(
-        self, name: str, perform_group: Callable[[Sequence[Work]], None] = run_each
+        self,
+        name: str,
+        perform_group: Callable[[Sequence[Work]], None] = run_each,
+        gather_secs: float = 0.0,
     ) -> None:
         self._perform_group = perform_group
+        self._gather_secs = gather_secs
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
         self._name = name
 
@@ -121,6 +127,8 @@ class GroupWorker:
     def _serve(self) -> None:
         while (first := self._queue.get()) is not None:
             group = [first]
+            if self._gather_secs:
+                time.sleep(self._gather_secs)
             # Only what is queued now: a busy batch must not keep the first ones waiting for ever.
             for _ in range(self._queue.qsize()):
                 work = self._queue.get()

@@ -82,9 +82,11 @@ class Store(Protocol):
 
     Attributes:
         database_errors: what reading rows may raise, which `translated` turns into ours.
+        gather_secs: how long a commit should wait for other transactions of this process.
     """
 
     database_errors: tuple[type[Exception], ...]
+    gather_secs: float
 
     def query(self, name: str, /, **values: Any) -> Rows:
         """Executes a named statement of `queries`."""

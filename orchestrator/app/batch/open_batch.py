@@ -47,7 +47,7 @@ async def open_batch(
 
             db.lease(lease_secs(context.settings))
         async with (
-            GroupWorker("ledger", partial(commit_group, db)) as ledger_worker,
+            GroupWorker("ledger", partial(commit_group, db), db.gather_secs) as ledger_worker,
             GroupWorker("files", flush_group) as file_worker,
             ApifyClient(options) as client,
         ):

@@ -256,10 +256,11 @@ BEGIN
             WHERE place = ANY(admitted)),
         free AS MATERIALIZED (
             -- Who else has locked a job now settles it, or gives it back: waiting for that could be for each other.
-            SELECT fitting.place, job.ctid AS version FROM fitting JOIN all_jobs AS job ON job.batch = of_batch
-                AND job.seq = fitting.seq AND status = 'WAITING' AND attempts = fitting.number - 1
-                AND (taken_by IS NULL OR taken_by = process)
-            FOR UPDATE OF job SKIP LOCKED),
+            -- With LIMIT, each job is looked for by its place, whatever the server knows of a table that is new.
+            SELECT fitting.place, found.version FROM fitting CROSS JOIN LATERAL (
+                SELECT job.ctid AS version FROM all_jobs AS job WHERE job.batch = of_batch AND job.seq = fitting.seq
+                    AND status = 'WAITING' AND attempts = fitting.number - 1 AND (taken_by IS NULL OR taken_by = process)
+                LIMIT 1 FOR UPDATE SKIP LOCKED) AS found),
         taken AS (
             UPDATE all_jobs AS job SET taken_by = process FROM free WHERE job.ctid = free.version
             RETURNING free.place, definition, remedy),
