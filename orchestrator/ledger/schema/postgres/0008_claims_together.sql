@@ -149,6 +149,7 @@ DECLARE
     all_kept_by text[] := '{}';
     details text[] := '{}';
     admitted bigint[] := '{}';          -- places
+    versions tid[] := '{}';             -- of the rows of their jobs, as they were read
     probed text[] := '{}';              -- subjects
     probes integer[] := '{}';           -- the jobs that try them
     is_hungry boolean := false;
@@ -159,11 +160,11 @@ BEGIN
         (SELECT jsonb_object_agg(subject, finding) FROM all_findings WHERE batch = of_batch) AS findings
     INTO used FROM all_usage WHERE batch = of_batch;
     FOR one IN
-        SELECT asked.seq, place, reserved_usd, its.*, (SELECT true FROM all_jobs AS job
+        SELECT asked.seq, place, reserved_usd, its.*, (SELECT job.ctid FROM all_jobs AS job
             WHERE batch = of_batch AND job.seq = asked.seq AND status = 'WAITING'
             AND attempts = number - 1 AND (taken_by IS NULL OR taken_by = process)
             AND NOT EXISTS (SELECT 1 FROM all_attempts AS attempt WHERE attempt.batch = of_batch
-                AND attempt.job_seq = asked.seq AND state <> 'settled' AND state <> 'lost' AND state <> 'failed')) AS is_free
+                AND attempt.job_seq = asked.seq AND state <> 'settled' AND state <> 'lost' AND state <> 'failed')) AS version
         FROM ROWS FROM (json_to_recordset(wanted) AS (seq integer, number integer, reserved_usd text, share bigint))
             WITH ORDINALITY AS asked (seq, number, reserved_usd, share, place)
         JOIN ROWS FROM (json_to_recordset(shares) AS (target text, mbytes integer, pools json, max_runs integer, max_mbytes bigint,
@@ -210,8 +211,9 @@ BEGIN
             SELECT reached.kept_by, reached.detail INTO kept_by, detail
             FROM reached_pool(one.pools, of_pools.runs, of_pools.starts, one.pool_runs, one.pool_starts) AS reached;
         END IF;
-        IF kept_by IS NULL AND one.is_free THEN
+        IF kept_by IS NULL AND one.version IS NOT NULL THEN
             admitted := admitted || one.place;
+            versions := versions || one.version;
             used.runs := used.runs + 1;
             used.mbytes := used.mbytes + one.mbytes;
             used.usd := used.usd + COALESCE(CAST(one.reserved_usd AS numeric), 0);
@@ -246,19 +248,19 @@ BEGIN
     IF admitted <> '{}' THEN
         RETURN QUERY
         WITH fitting AS MATERIALIZED (
-            SELECT asked.*, mbytes, CAST(pools AS text), 1 + COALESCE((SELECT MAX(gone.send) FROM all_given_up AS gone
+            SELECT asked.*, version, mbytes, CAST(pools AS text), 1 + COALESCE((SELECT MAX(gone.send) FROM all_given_up AS gone
                 WHERE gone.batch = of_batch AND gone.job_seq = asked.seq AND gone.number = asked.number), 0) AS send
             FROM ROWS FROM (json_to_recordset(wanted) AS (seq integer, number integer, mark text, word text, intent_at text,
                 platform_at text, reserved_usd text, caps_itself integer, share bigint)) WITH ORDINALITY AS asked
                 (seq, number, mark, word, intent_at, platform_at, reserved_usd, caps_itself, share, place)
             JOIN ROWS FROM (json_to_recordset(shares) AS (mbytes integer, pools json))
                 WITH ORDINALITY AS its (mbytes, pools, share) USING (share)
-            WHERE place = ANY(admitted)),
+            JOIN unnest(admitted, versions) AS chosen (place, version) USING (place)),
         free AS MATERIALIZED (
             -- Who else has locked a job now settles it, or gives it back: waiting for that could be for each other.
-            -- With LIMIT, each job is looked for by its place, whatever the server knows of a table that is new.
-            SELECT fitting.place, found.version FROM fitting CROSS JOIN LATERAL (
-                SELECT job.ctid AS version FROM all_jobs AS job WHERE job.batch = of_batch AND job.seq = fitting.seq
+            -- Without an index: a job that was changed since it was read has another version.
+            SELECT fitting.place, fitting.version FROM fitting CROSS JOIN LATERAL (
+                SELECT 1 FROM all_jobs AS job WHERE job.ctid = fitting.version AND job.batch = of_batch AND job.seq = fitting.seq
                     AND status = 'WAITING' AND attempts = fitting.number - 1 AND (taken_by IS NULL OR taken_by = process)
                 LIMIT 1 FOR UPDATE SKIP LOCKED) AS found),
         taken AS (
