@@ -46,7 +46,7 @@ class LedgerConnection(sqlite3.Connection):
     state: tuple[int, ...] | None = None
     owners: frozenset[str | None] = frozenset()
     database_errors: tuple[type[Exception], ...] = (sqlite3.DatabaseError,)
-    # Meanwhile enough come in: a commit flushes a file.
+    # The next ones gather while a commit flushes the file.
     gather_secs = 0.0
 
     def query(self, name: str, /, **values: Any) -> sqlite3.Cursor:

@@ -47,10 +47,15 @@ class AdvisoryLock:
 
     def release(self) -> None:
         """Releases the batch."""
-        with suppress(psycopg.Error):
-            # The server notices the end of a session a moment later only.
-            self._connection.execute(statement("unlock_all"))
-        self._connection.close()
+        unlock(self._connection)
+
+
+def unlock(connection: Connection) -> None:
+    """Ends a session and its locks."""
+    with suppress(psycopg.Error):
+        # The server notices the end of a session a moment later only.
+        connection.execute(statement("unlock_all"))
+    connection.close()
 
 
 def held_for(location: Location) -> str | None:

@@ -161,7 +161,7 @@ class PostgresSession:
     def lease(self, secs: float, paused_secs: float = PAUSED_SECS) -> None:
         """Asks for a lease that each transaction with `owned` renews, see `Store`."""
         self._lease_secs, self._paused_secs = secs, paused_secs
-        self.query("limit_waits", millis=self._longest_wait_millis)
+        self.query("limit_waits", **self._waits)
 
     def end_paused(self) -> None:
         """Ends the sessions of paused processes whose leases have expired, see `Store`."""
@@ -285,8 +285,8 @@ class PostgresSession:
                 "SELECT set_config('synchronous_commit', 'on', false) "
                 "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
             )
-            values = {"millis": self._longest_wait_millis}
-            connection.execute(statement("limit_waits"), values)
+            if self._lease_secs:
+                connection.execute(statement("limit_waits"), self._waits)
             row = connection.execute(statement("select_session")).fetchone()
             self._identity = None if row is None else (row["pid"], row["began"])
         else:
@@ -297,9 +297,9 @@ class PostgresSession:
             raise self.not_found()
 
     @property
-    def _longest_wait_millis(self) -> str:
-        """How long a transaction waits for the locks of others; 0 for any time."""
-        return str(int(self._paused_secs * 1000)) if self._lease_secs else "0"
+    def _waits(self) -> dict[str, str]:
+        """How long a transaction of a process with a lease waits for the locks of others."""
+        return {"millis": str(int(self._paused_secs * 1000))}
 
     def not_found(self) -> BatchNotFound:
         """The error for a batch that the server does not have."""

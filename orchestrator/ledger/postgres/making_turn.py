@@ -6,13 +6,11 @@ It only saves work: a second batch for one occurrence is refused when it is publ
 
 from __future__ import annotations
 
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-import psycopg
-
 from orchestrator.ledger.postgres.address import Address
+from orchestrator.ledger.postgres.advisory_lock import unlock
 from orchestrator.ledger.postgres.connection_rows import statement
 from orchestrator.ledger.postgres.deployment import connect, holder_name, migrate
 from orchestrator.ledger.postgres.server_errors import translated
@@ -61,7 +59,4 @@ class MakingTurn:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with suppress(psycopg.Error):
-            # The server notices the end of a session a moment later only.
-            self._connection.execute(statement("unlock_all"))
-        self._connection.close()
+        unlock(self._connection)
