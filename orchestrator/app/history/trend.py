@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from itertools import islice
@@ -19,7 +18,7 @@ from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.states import JobStatus
-from orchestrator.report.page.comparison import BatchFigures, Usual, figures_of
+from orchestrator.report.page.comparison import BatchFigures, Usual, UsualByKey, figures_of
 from orchestrator.scheduler.decide.id_map import IdMap
 
 BATCHES = 10
@@ -29,7 +28,7 @@ SHOWN_PROBLEMS = 5
 UNKNOWN = -1
 
 
-class UsualByKey(Mapping[str, Usual]):
+class PackedUsual:
     """What the jobs of a batch took and made, by keys in lower case: 50 bytes for each job."""
 
     def __init__(self, reader: LedgerReader) -> None:
@@ -48,13 +47,11 @@ class UsualByKey(Mapping[str, Usual]):
     def __len__(self) -> int:
         return len(self._secs)
 
-    def __iter__(self) -> Iterator[str]:
-        raise NotImplementedError("the keys are not kept")
-
-    def __getitem__(self, key: str) -> Usual:
+    def get(self, key: str, /) -> Usual | None:
+        """What a job took and made; None if it is not there. The keys are not kept."""
         place = self._places.get(key)
         if place is None:
-            raise KeyError(key)
+            return None
         items, usd = self._items[place], self._usd[place]
         return Usual(
             items=None if items == UNKNOWN else items,
@@ -75,7 +72,7 @@ class Trend:
 
     def __init__(self, folder: Path, batch: Batch) -> None:
         self.past: list[BatchFigures] = []
-        self.usual: Mapping[str, Usual] = {}
+        self.usual: UsualByKey = {}
         self.problems: list[str] = []
         known = survey(folder.parent)
         for one in known.unreadable[:SHOWN_PROBLEMS]:
@@ -93,7 +90,7 @@ class Trend:
         figures = batch_figures(found.folder, found.batch)
         if not self.usual and figures.batch.state is BatchState.ENDED:
             with LedgerReader(found.folder / LEDGER) as reader:
-                self.usual = UsualByKey(reader)
+                self.usual = PackedUsual(reader)
         self.past.append(figures)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from decimal import Decimal
@@ -23,6 +23,7 @@ from orchestrator.report.page.comparison import (
     BatchFigures,
     Comparison,
     Usual,
+    UsualByKey,
     compare,
     figures_of,
     job_marks,
@@ -45,7 +46,7 @@ class PageFacts:
         progress: as that process has recorded it; None when none runs it.
         folder: as commands name it.
         past: earlier batches of the series, the oldest first.
-        usual: by keys in lower case, from the batch before.
+        usual: what the jobs took and made in the batch before.
         failures: by their causes, the largest group first.
         job_pages: what the address of the page of a job begins with; empty in a file, where the
             folder of a job stands for it.
@@ -60,7 +61,7 @@ class PageFacts:
     progress: Progress | None = None
     folder: str
     past: Sequence[BatchFigures] = ()
-    usual: Mapping[str, Usual] = field(default_factory=dict)
+    usual: UsualByKey = field(default_factory=dict[str, Usual])
     failures: Sequence[Failures] = ()
     problems: Sequence[str] = ()
     job_pages: str = ""

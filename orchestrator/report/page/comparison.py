@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from statistics import median
+from typing import Protocol
 
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch, BatchState
@@ -34,6 +35,16 @@ class Usual:
     items: int | None = None
     secs: float | None = None
     cost_usd: float | None = None
+
+
+class UsualByKey(Protocol):
+    """What the jobs of the batch before took and made, by their keys in lower case."""
+
+    def __len__(self) -> int: ...
+
+    def get(self, key: str, /) -> Usual | None:
+        """None if nothing is known of a job."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +235,6 @@ def _count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def usual_of(usual: Mapping[str, Usual], key: str) -> Usual | None:
+def usual_of(usual: UsualByKey, key: str) -> Usual | None:
     """What a job took and made before; keys are compared without case."""
     return usual.get(key.lower())
