@@ -20,11 +20,11 @@ from orchestrator.api.events import (
     RunStarted,
 )
 from orchestrator.api.job_result import JobResult, job_result
-from orchestrator.api.stop_request import StopRequest
 from orchestrator.app.batch.lifecycle import Result
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.setup.known_errors import known_error
 from orchestrator.app.setup.signals import LEAVE_SECS
+from orchestrator.app.setup.stop_request import StopRequest
 from orchestrator.errors import LeftEarly
 from orchestrator.event_log import LOG, LibrarySink, logging_through
 from orchestrator.ledger import LedgerReader

@@ -75,19 +75,28 @@ def test_signal_stops_a_batch_in_order(
     assert {run["status"] for run in platform.runs_of(latest)} == {"RUNNING"}
 
 
-@pytest.mark.parametrize("moment", range(5))
-def test_early_interrupt_is_in_the_ledger(command: Command, moment: int) -> None:
+@pytest.mark.parametrize("steps", [0, 2, 4, 8, 16, 100])
+@pytest.mark.parametrize("since", ["batch_folders:publish", "batch.lifecycle:_drive_new"])
+def test_early_interrupt_is_in_the_ledger(command: Command, since: str, steps: int) -> None:
     """From its first moment on, a batch records that a signal stopped it."""
-    command.write("sweep.toml", sweep(jobs=1, duration_secs=20, items=1))
-    process = command.start("run", "sweep.toml")
-    home = command.folder / "output/sweep"
-    wait_until(lambda: bool(list(home.glob("2*"))), "a batch")
-    time.sleep(0.02 * moment)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=LONGEST_SECS)
-    assert process.code == 130
-    (status,) = [command.run("status", str(path), "--json").json for path in home.glob("2*")]
-    assert (status["state"], status["exit_code"]) == ("stopped", 130)
+    assert _signalled(command, f"orchestrator.app.{since}", steps) == ("stopped", 130)
+
+
+@pytest.mark.parametrize("steps", [0, 8, 16, 32, 64, 128, 256])
+def test_late_interrupt_is_in_the_ledger(command: Command, steps: int) -> None:
+    """A signal that comes after the last run does not keep the batch from being closed."""
+    ended = _signalled(command, "orchestrator.app.batch.failure_logs:keep_log_ends", steps)
+    assert ended in {("stopped", 130), ("ended", 0)}
+
+
+def _signalled(command: Command, since: str, steps: int) -> tuple[str, int]:
+    """How a batch ended whose process got SIGINT some steps after a call of a function."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0.2, items=1))
+    signalled = replace(command, program="tests.support.signalled_call:main_signalled")
+    done = signalled.run(since, str(steps), "run", "sweep.toml")
+    status = command.run("status", "sweep", "--json").json
+    assert done.code in {status["exit_code"], 130}, done.err
+    return status["state"], status["exit_code"]
 
 
 def test_second_signal_ends_the_command_at_once(command: Command, platform: ServedPlatform) -> None:

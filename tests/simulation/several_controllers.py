@@ -25,6 +25,7 @@ from orchestrator.app.batch.queued_jobs import queue_of, queued_attempt, queued_
 from orchestrator.app.batch.spending import usage_now
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.setup.settings import Settings
+from orchestrator.app.setup.stop_request import StopRequest
 from orchestrator.errors import BatchAborted, OrchestratorError
 from orchestrator.group_worker import InlineWorker
 from orchestrator.ledger import Ledger, LedgerReader, create_ledger, location, stores
@@ -335,7 +336,7 @@ async def _end(
     night: Night, batch: OpenBatch, reason: OrchestratorError | None, settings: Settings
 ) -> None:
     """As `execution.drive` after the scheduler."""
-    is_ours, reason = await sharing.await_end(batch, reason, settings, SLOW)
+    is_ours, reason = await sharing.await_end(batch, reason, StopRequest(), settings, SLOW)
     may_stop = night.stops_after is not None and isinstance(reason, BatchAborted)
     night.platform.hold(reason is None or may_stop, f"no process stops early: {reason!r}")
     if not is_ours:

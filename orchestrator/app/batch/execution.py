@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -32,7 +32,8 @@ from orchestrator.app.clock import utc_now, wall_now, watch_clock
 from orchestrator.app.outputs.merge import merged
 from orchestrator.app.outputs.shared_datasets import collect_shared
 from orchestrator.app.setup.context import BatchContext, Endpoint, logging_to
-from orchestrator.app.setup.interruption import listen
+from orchestrator.app.setup.interruption import interruptible, listen
+from orchestrator.app.setup.stop_request import StopRequest
 from orchestrator.errors import (
     BatchAborted,
     BatchHeld,
@@ -76,6 +77,7 @@ async def drive(
     room: Room,
     context: BatchContext,
     *,
+    signals: StopRequest,
     aborting: bool,
     is_new: bool = False,
     follows: bool = False,
@@ -84,11 +86,12 @@ async def drive(
     Runs a batch until it is settled or stopped, and writes its reports.
 
     Args:
+        signals: end what takes long. The rest is never cut short, so that the ledger says how the
+            batch has ended.
         aborting: whether its live runs are aborted, and no job is started.
         follows: whether it only follows and collects live runs.
         is_new: whether this process has just made it: then there is nothing to take over.
     """
-    early: list[Interrupted] = []
     reason_to_abort = "`orchestrator abort` was called" if aborting else None
     options = SchedulerOptions(
         settings=context.settings,
@@ -99,42 +102,40 @@ async def drive(
         adds_jobs=not (aborting or follows),
         reuses=not context.force,
     )
-    with ExitStack() as signals, logging_to(folder, context.sink):
-        # The scheduler does not listen yet, and the ledger must say which signal stopped it.
-        signals.enter_context(context.listening(early.append))
+    unless_stopped = partial(interruptible, signals.listening)
+    with logging_to(folder, context.sink):
         async with open_batch(folder, endpoint, context) as batch:
             if context.watcher is not None:
                 context.watcher.began(folder)
             before = batch.reader.extent()
-            reason: OrchestratorError | None = next(iter(early), None)
+            reason: OrchestratorError | None = None
             joined = ALONE if context.shard is None else await batch.ledger.join()
             if joined.is_open:
                 reason = await _schedule(
-                    batch, options, context, early, joined=joined, is_new=is_new
+                    batch, options, context, signals, joined=joined, is_new=is_new
                 )
-            signals.close()
             if isinstance(reason, NOT_OURS) and not isinstance(reason, SecondCopy):
                 # This process does not own the ledger or the batch any more: nothing to close.
                 raise reason
             if context.shard is not None:
                 settings, timings = context.settings, context.timings
-                is_ours, reason = await await_end(batch, reason, settings, timings)
+                is_ours, reason = await await_end(batch, reason, signals, settings, timings)
                 if not is_ours:
                     return ending_of_others(batch, reason)
             live_runs = 0 if reason is None else await leave_runs(batch, context, reason)
-            reason = await _complete_runs(batch, context, reason)
+            reason = await _complete_runs(batch, context, signals, reason)
             owes_news = context.announcer is not None
             is_idle = not is_new and batch.reader.extent() == before
             closed, totals = await _close(batch, reason, owes_news=owes_news, is_idle=is_idle)
             if context.shard is not None:
                 async with kept_lease(batch.ledger, context.settings, context.timings):
-                    closed = await merged(folder, closed, batch.ledger)
-                    closed = await _report(folder, closed, reason, batch.ledger)
+                    closed = await unless_stopped(merged, folder, closed, batch.ledger)
+                    closed = await unless_stopped(_report, folder, closed, reason, batch.ledger)
         if context.shard is None:
-            closed = await merged(folder, closed)
+            closed = await unless_stopped(merged, folder, closed)
     if context.shard is None:
         # The log, which is uploaded too, is complete by now.
-        closed = await _report(folder, closed, reason)
+        closed = await unless_stopped(_report, folder, closed, reason)
     closer = None if context.shard is None else batch.ledger.owner
     return Ending(batch=closed, totals=totals, reason=reason, live_runs=live_runs, closer=closer)
 
@@ -150,11 +151,24 @@ async def _report(
 
 
 async def _complete_runs(
-    batch: OpenBatch, context: BatchContext, reason: OrchestratorError | None
+    batch: OpenBatch,
+    context: BatchContext,
+    signals: StopRequest,
+    reason: OrchestratorError | None,
+) -> OrchestratorError | None:
+    """Downloads what is read after the last run; returns why the batch stopped."""
+    patience_secs = context.settings.platform_away_secs
+    try:
+        return await interruptible(signals.listening, _read_rest, batch, patience_secs, reason)
+    except Interrupted as signal:
+        return signal
+
+
+async def _read_rest(
+    batch: OpenBatch, patience_secs: float, reason: OrchestratorError | None
 ) -> OrchestratorError | None:
     """Downloads shared datasets if the platform can be asked; returns why the batch stopped."""
     if reason is None or isinstance(reason, StoppedEarly):
-        patience_secs = context.settings.platform_away_secs
         reason = await _collect_shared(batch, patience_secs) or reason
     if not isinstance(reason, (Interrupted, PlatformError)):
         await keep_log_ends(batch)
@@ -172,7 +186,7 @@ async def _schedule(
     batch: OpenBatch,
     options: SchedulerOptions,
     context: BatchContext,
-    early: Sequence[Interrupted],
+    signals: StopRequest,
     *,
     joined: Joined,
     is_new: bool,
@@ -216,9 +230,7 @@ async def _schedule(
             batch.ledger.leave()
             scheduler.stop(signal)
 
-        await tasks.start(listen, context.listening, stop, name="signals")
-        for signal in early:
-            stop(signal)
+        await tasks.start(listen, signals.listening, stop, name="signals")
         _start_side_tasks(tasks, batch, options, context, live, is_first=joined.is_first)
         if peers is not None:
             tasks.start_soon(peers.watch, name="peers")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import anyio
 from anyio import to_thread
-from anyio.lowlevel import checkpoint
 
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.options import root_of
@@ -29,8 +29,8 @@ from orchestrator.app.setup.context import (
     logging_to,
 )
 from orchestrator.app.setup.environment_secrets import require_secrets
+from orchestrator.app.setup.stop_request import StopRequest
 from orchestrator.errors import (
-    Interrupted,
     OrchestratorError,
     PermanentError,
     PlatformError,
@@ -108,14 +108,10 @@ async def start_prepared(
             return publish_interrupted(prepared, batch, error)
         await check_remote(prepared, batch)
         batch = set_account(prepared / LEDGER, platform_of(endpoint, batch), room.account)
-        early: list[Interrupted] = []
-        with context.listening(early.append):
-            serves = None if context.shard is None else batch.series.serves(batch.occurrence)
-            folder = publish(prepared, batch, lambda found: is_in_the_way(batch, found), serves)
-            await checkpoint()
-        if early:
-            close_unstarted(folder / LEDGER, early[0], utc_now())
-            return replace(result_of(folder), reason=early[0])
+        serves = None if context.shard is None else batch.series.serves(batch.occurrence)
+        folder = publish(prepared, batch, lambda found: is_in_the_way(batch, found), serves)
+        # Nothing is awaited from here until `drive` listens: a signal that comes meanwhile is heard
+        # by `drive`, which writes into the ledger why the batch ends.
         return await _drive_new(folder, endpoint, room, context)
 
 
@@ -289,16 +285,19 @@ async def _drive(
 ) -> Result:
     from orchestrator.app.batch.execution import drive
 
-    while True:
-        try:
-            ending = await drive(
-                folder, endpoint, room, context, aborting=aborting, is_new=is_new, follows=follows
-            )
-            break
-        except LeaseLost as error:
-            # This process was paused for too long. It joins the batch again, as a new one.
-            LOG.warning("lease_lost", error=str(error))
-            is_new = False
+    signals = StopRequest()
+    drive_on = partial(
+        drive, folder, endpoint, room, context, signals=signals, aborting=aborting, follows=follows
+    )
+    with context.listening(signals.make):
+        while True:
+            try:
+                ending = await drive_on(is_new=is_new)
+                break
+            except LeaseLost as error:
+                # This process was paused for too long. It joins the batch again, as a new one.
+                LOG.warning("lease_lost", error=str(error))
+                is_new = False
     if not aborting and ending.is_closed_here:
         await _prune(folder, ending.batch, context)
     return Result(

@@ -10,7 +10,9 @@ import anyio
 from orchestrator.app.batch.assembly import SchedulerOptions
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.queued_jobs import queued_attempt, queued_jobs
+from orchestrator.app.setup.interruption import interruptible
 from orchestrator.app.setup.settings import Settings
+from orchestrator.app.setup.stop_request import StopRequest
 from orchestrator.errors import (
     BatchHeld,
     DiskFull,
@@ -131,10 +133,16 @@ async def kept_lease(ledger: Ledger, settings: Settings, timings: Timings) -> As
 
 
 async def await_end(
-    batch: OpenBatch, reason: OrchestratorError | None, settings: Settings, timings: Timings
+    batch: OpenBatch,
+    reason: OrchestratorError | None,
+    signals: StopRequest,
+    settings: Settings,
+    timings: Timings,
 ) -> tuple[bool, OrchestratorError | None]:
     """
     Waits until the batch is this process's to close, or another one has closed it.
+
+    After a signal, this process leaves the batch to the others at once.
 
     Args:
         reason: why this process has stopped; None when all jobs are settled.
@@ -145,6 +153,16 @@ async def await_end(
     Raises:
         LeaseLost: no other process is left, and its work is: this one has to join the batch again.
     """
+    pause_secs = beat_secs(settings, timings)
+    try:
+        return await interruptible(signals.listening, _await_end, batch, reason, pause_secs)
+    except Interrupted as signal:
+        return await _await_end(batch, signal, pause_secs)
+
+
+async def _await_end(
+    batch: OpenBatch, reason: OrchestratorError | None, pause_secs: float
+) -> tuple[bool, OrchestratorError | None]:
     ledger = batch.ledger
     if isinstance(reason, OF_ONE_PROCESS) or not isinstance(reason, StoppedEarly | None):
         # The others continue, and take its attempts: this one is not needed for the end.
@@ -167,7 +185,7 @@ async def await_end(
             raise LeaseLost(f"{batch.folder}: a process that had work left has died")
         if is_ours:
             return True, reason
-        await anyio.sleep(beat_secs(settings, timings))
+        await anyio.sleep(pause_secs)
 
 
 async def _has_left_work(ledger: Ledger, news: News, reason: OrchestratorError | None) -> bool:

@@ -17,6 +17,8 @@ import select
 import signal
 from contextlib import contextmanager, suppress
 
+from orchestrator.app.setup.stop_request import StopRequest
+
 TYPE_CHECKING = False  # as of `typing`: the sooner this is imported, the sooner signals are handled
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +39,8 @@ class _State:
 
     Attributes:
         is_leaving: whether the next signal ends the process at once.
-        listener: is called with the number of a signal; None while no event loop runs.
+        listener: is called with the number of a signal; None while no event loop listens.
+        request: passes a signal on within the event loop.
         clean_ups: are called before the process ends without a listener.
         leave_secs: the process ends this long after the first signal at the latest.
     """
@@ -45,6 +48,7 @@ class _State:
     def __init__(self) -> None:
         self.is_leaving = False
         self.listener: Callable[[int], None] | None = None
+        self.request = StopRequest()
         self.clean_ups: list[Callable[[], None]] = []
         self.leave_secs = LEAVE_SECS
 
@@ -76,6 +80,7 @@ def listening(on_signal: Callable[[Interrupted], None]) -> Iterator[None]:
     """
     Calls `on_signal` in the running event loop at the first signal, in place of an outer listener.
 
+    A signal at the very end of this context may be heard by the outer or the next listener instead.
     A second signal ends the process at once: the ledger is as safe as after a kill.
     """
     from anyio.lowlevel import current_token
@@ -84,9 +89,12 @@ def listening(on_signal: Callable[[Interrupted], None]) -> Iterator[None]:
 
     loop = current_token().native_token
     before = _state.listener
-    _state.listener = lambda number: loop.call_soon_threadsafe(on_signal, Interrupted(number))  # type: ignore[attr-defined]
+    _state.listener = lambda number: loop.call_soon_threadsafe(  # type: ignore[attr-defined]
+        _state.request.make, Interrupted(number)
+    )
     try:
-        yield
+        with _state.request.listening(on_signal):
+            yield
     finally:
         _state.listener = before
 

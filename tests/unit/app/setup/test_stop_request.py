@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.api.stop_request import StopRequest
+from orchestrator.app.setup.stop_request import StopRequest
 from orchestrator.errors import Interrupted, LeftEarly
 
 

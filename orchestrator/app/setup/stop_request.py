@@ -1,11 +1,14 @@
-"""The request of a Python program that its batch ends: what a signal is for a command."""
+"""The request that a call ends in order: a signal of a command, or a Python program's own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from orchestrator.errors import Interrupted
+TYPE_CHECKING = False  # as in `signals`, which loads this module first of all
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from orchestrator.errors import Interrupted
 
 
 class StopRequest:
@@ -20,7 +23,7 @@ class StopRequest:
         self._waiting: Interrupted | None = None
 
     def make(self, reason: Interrupted) -> None:
-        """Requests the end of the batch."""
+        """Requests the end of the call."""
         if self._listener is None:
             self._waiting = reason
         else:
