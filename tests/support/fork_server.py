@@ -9,7 +9,7 @@ connection. An order is a line of JSON on a connection: its id, the function to 
 (`module:function`) and its arguments, a working folder, the environment, and the files for stdout
 and stderr. Each child leads its own session. On the same connection, the server writes a line for
 each child's pid, and one for its exit code. Nothing else passes from one child to another. The
-server completes models and fills caches that are the same for every command.
+server completes models, fills caches that are the same for every command, and rehearses a batch.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from orchestrator.apify import models
 from orchestrator.apify.models.decoding import _envelope
 from orchestrator.report.page import document
 from orchestrator.report.page.document import _templates
+from tests.support.rehearsal import rehearse
 
 OURS = ("orchestrator.", "apify_emulator.", "tests.support.")
 READ_BYTES = 65_536
@@ -158,6 +159,7 @@ def send(client: socket.socket, **event: int) -> None:
 def prepare(modules: Iterable[str]) -> None:
     """Does once what each command would do; a fork costs by the memory in use, so no more."""
     _import_all(modules)
+    rehearse()
     _fill_caches()
     gc.freeze()
     _use_large_pages()
@@ -181,8 +183,11 @@ def _fill_caches() -> None:
         model.model_rebuild()
     for module in [module for name, module in sys.modules.items() if name.startswith(OURS)]:
         for value in vars(module).values():
-            if isinstance(value, _lru_cache_wrapper) and _needs_nothing(value):
-                value()
+            if isinstance(value, _lru_cache_wrapper):
+                # The rehearsal has filled it too, for its own environment.
+                value.cache_clear()
+                if _needs_nothing(value):
+                    value()
     for path in TEMPLATES.glob("*.html"):
         _templates().get_template(path.name)
     for model in list(vars(models).values()):
