@@ -8,46 +8,12 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.emulator.emulator_command import LONGEST_SECS, run_command, serving, start_command
 from tests.emulator.sample_actors import write_actor
-
-COMMAND = (sys.executable, "-m", "apify_emulator")
-LONGEST_SECS = 60
-
-
-def run_command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *words],
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_SECS,
-        check=False,
-    )
-
-
-@contextmanager
-def serving(
-    data: Path, *words: str, **variables: str
-) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """Serves an emulator; gives its process, URL and token."""
-    with subprocess.Popen(
-        [*COMMAND, "serve", "--data", str(data), *words],
-        env={**os.environ, **variables},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            place = json.loads(process.stdout.readline())
-            yield process, place["url"], place["token"]
-        finally:
-            process.terminate()
 
 
 def _username(url: str, token: str) -> str:
@@ -64,7 +30,8 @@ def test_serve_answers_until_a_signal(tmp_path: Path, number: signal.Signals) ->
     with serving(tmp_path) as (process, url, token):
         assert _username(url, token) == "local"
         process.send_signal(number)
-        assert process.wait(LONGEST_SECS) == 0
+        process.communicate(LONGEST_SECS)
+    assert process.code == 0
 
 
 def test_serve_takes_its_token_from_a_variable(tmp_path: Path) -> None:
@@ -78,10 +45,10 @@ def test_second_emulator_on_the_same_data_ends_with_4(tmp_path: Path) -> None:
     """Two emulators never write to the same data folder."""
     with serving(tmp_path):
         done = run_command("serve", "--data", str(tmp_path))
-    assert done.returncode == 4
-    assert str(tmp_path) in done.stderr
-    assert "choose another folder" in done.stderr
-    assert done.stdout == ""
+    assert done.code == 4
+    assert str(tmp_path) in done.err
+    assert "choose another folder" in done.err
+    assert done.out == ""
 
 
 @pytest.mark.parametrize(
@@ -104,9 +71,9 @@ def test_mistake_ends_with_2_and_names_itself(
     (tmp_path / "x.csv").write_text("likes\n3\n")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     done = run_command(*words)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
 
 
 def test_build_says_which_environment_it_builds(tmp_path: Path) -> None:
@@ -115,11 +82,11 @@ def test_build_says_which_environment_it_builds(tmp_path: Path) -> None:
     words = ("build", "--actors", str(actors), "--data", str(tmp_path / "data"))
     first = run_command(*words, XDG_CACHE_HOME=str(tmp_path / "cache"))
     second = run_command(*words, XDG_CACHE_HOME=str(tmp_path / "cache"))
-    assert (first.returncode, second.returncode) == (0, 0)
-    begun, ended = first.stderr.splitlines()
+    assert (first.code, second.code) == (0, 0)
+    begun, ended = first.err.splitlines()
     assert begun.startswith("local/hello: building its environment once (no requirements.txt)")
     assert ended.startswith("local/hello: built in ")
-    assert second.stderr == ""
+    assert second.err == ""
 
 
 def test_folder_without_actors_is_said(tmp_path: Path) -> None:
@@ -127,8 +94,8 @@ def test_folder_without_actors_is_said(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     done = run_command("build", "--actors", str(empty), "--data", str(tmp_path / "data"))
-    assert done.returncode == 2
-    assert "empty: has no Actor; an Actor is this folder" in done.stderr
+    assert done.code == 2
+    assert "empty: has no Actor; an Actor is this folder" in done.err
 
 
 def test_interrupted_build_leaves_no_environment(tmp_path: Path) -> None:
@@ -144,21 +111,22 @@ def test_interrupted_build_leaves_no_environment(tmp_path: Path) -> None:
     npm.chmod(0o755)
     variables = {"PATH": f"{npm.parent}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(cache)}
     words = ("build", "--actors", str(actors), "--data", str(tmp_path / "data"))
-    with subprocess.Popen([*COMMAND, *words], env={**os.environ, **variables}) as process:
-        assert fifo.read_text() == "started\n"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(LONGEST_SECS) == 130
+    process = start_command(*words, **variables)
+    assert fifo.read_text() == "started\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(LONGEST_SECS)
+    assert process.code == 130
     kept = {path.suffix for path in (cache / "orchestrator" / "actor-envs").iterdir()}
     assert kept <= {".lock", ".log"}
 
 
 def test_help_lists_commands_variables_and_exit_codes() -> None:
     """The help is enough to use the command without its page."""
-    shown = run_command("--help").stdout
+    shown = run_command("--help").out
     for word in ("serve", "build", "APIFY_EMULATOR_TOKEN", "exit codes:"):
         assert word in shown
     for option in ("--actors", "--data", "--port", "--faults", "--max-runs"):
-        assert option in run_command("serve", "--help").stdout
+        assert option in run_command("serve", "--help").out
 
 
 def test_help_does_not_import_the_server() -> None:

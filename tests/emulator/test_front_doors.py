@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from apify_emulator import EmulatorHandle, running_emulator
-from tests.emulator.test_cli import COMMAND, LONGEST_SECS, run_command, serving
+from tests.emulator.emulator_command import LONGEST_SECS, run_command, serving, start_command
 
 PROGRAM = """
 import os
@@ -47,13 +47,13 @@ def test_exec_runs_a_program_with_the_variables_of_an_emulator(tmp_path: Path) -
     """With one word before a command, the official client uses the emulator; the code is kept."""
     words = ["exec", "--data", str(tmp_path), "--", sys.executable, "-c", PROGRAM]
     done = run_command(*words)
-    assert (done.returncode, done.stdout, done.stderr) == (7, "local\n", "")
+    assert (done.code, done.out, done.err) == (7, "local\n", "")
 
 
 def test_exec_needs_no_dashes_before_a_program(tmp_path: Path) -> None:
     """Options after the program are those of the program."""
     done = run_command("exec", "--data", str(tmp_path), sys.executable, "-c", "print(1)")
-    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert (done.code, done.out) == (0, "1\n")
 
 
 def test_exec_uses_the_emulator_that_serves_the_data_folder(tmp_path: Path) -> None:
@@ -62,20 +62,19 @@ def test_exec_uses_the_emulator_that_serves_the_data_folder(tmp_path: Path) -> N
     with serving(tmp_path) as (_, url, _token):
         shared = run_command("exec", "--data", str(tmp_path), "--", *show)
         fresh = run_command("exec", "--fresh", "--data", str(tmp_path), "--", *show)
-    assert shared.stdout.strip() == url
-    assert fresh.stdout.strip() != url
+    assert shared.out.strip() == url
+    assert fresh.out.strip() != url
 
 
 def test_exec_forwards_signals_and_reports_programs_that_cannot_start(tmp_path: Path) -> None:
     """The program gets the signal, and the exit codes are those of a shell."""
-    assert run_command("exec", "--data", str(tmp_path), "--", "/no/such/program").returncode == 127
+    assert run_command("exec", "--data", str(tmp_path), "--", "/no/such/program").code == 127
     code = "import signal, sys; print('up', flush=True); signal.pause()"
-    words = [*COMMAND, "exec", "--data", str(tmp_path), "--", sys.executable, "-c", code]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "up\n"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(LONGEST_SECS) == 128 + signal.SIGTERM
+    process = start_command("exec", "--data", str(tmp_path), "--", sys.executable, "-c", code)
+    assert process.first_line() == "up"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(LONGEST_SECS)
+    assert process.code == 128 + signal.SIGTERM
 
 
 def test_serve_writes_the_variables_to_a_file(tmp_path: Path) -> None:
@@ -90,11 +89,10 @@ def test_serve_writes_the_variables_to_a_file(tmp_path: Path) -> None:
 
 def test_serve_prints_the_variables_for_a_shell(tmp_path: Path) -> None:
     """The lines can be pasted into a shell."""
-    words = [*COMMAND, "serve", "--data", str(tmp_path), "--env"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("export APIFY_TOKEN=apify_api_")
-        process.terminate()
+    process = start_command("serve", "--data", str(tmp_path), "--env")
+    assert process.first_line().startswith("export APIFY_TOKEN=apify_api_")
+    process.terminate()
+    process.communicate(LONGEST_SECS)
 
 
 def test_plugin_gives_each_test_an_empty_account(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from apify_emulator.errors import SetupError
 from apify_emulator.stand_ins.real_runs import real_runs
 from apify_emulator.stand_ins.stand_in_files import StandInRun, StoredValue, write_stand_in
 from tests.emulator.caller import TOKEN, Caller, calling
+from tests.emulator.emulator_command import run_command
 from tests.emulator.sample_actors import write_actor
-from tests.emulator.test_cli import run_command
 
 NAME = "apify/instagram-scraper"
 PATH = "actors/apify~instagram-scraper"
@@ -51,7 +51,7 @@ async def test_add_makes_an_actor_that_gives_the_items_of_a_file(tmp_path: Path)
     data = tmp_path / "data"
     words = ["add", NAME, "--items", str(items), "--schema", str(schema), "--cost", "0.02"]
     done = run_command(*words, "--duration", "10ms", "--data", str(data))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.err) == (0, "")
     async with calling(data) as call:
         run, lines = await _played(call, {"username": "nasa"})
         assert lines == [{"likes": 3}, {"likes": 5}]
@@ -65,15 +65,15 @@ def test_add_accepts_an_address_of_the_store(tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_text('{"a": 1}\n')
     address = f"https://apify.com/{NAME}?fpr=x"
     done = run_command("add", address, str(tmp_path), "--data", str(tmp_path / "data"))
-    assert done.stdout.strip() == str(tmp_path / "data" / "actors" / NAME.replace("/", "~"))
+    assert done.out.strip() == str(tmp_path / "data" / "actors" / NAME.replace("/", "~"))
 
 
 def test_add_accepts_a_folder_and_reports_invalid_files(tmp_path: Path) -> None:
     """The message names the file and the line that is not an item."""
     (tmp_path / "items.jsonl").write_text('{"a": 1}\n[2]\n')
     done = run_command("add", NAME, str(tmp_path), "--data", str(tmp_path / "data"))
-    assert done.returncode == 2
-    assert "items.jsonl: line 2 is not a JSON object" in done.stderr
+    assert done.code == 2
+    assert "items.jsonl: line 2 is not a JSON object" in done.err
     assert not (tmp_path / "data").exists()
 
 
