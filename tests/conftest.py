@@ -71,7 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Collects garbage again, but not among the modules and tests that all stay."""
     gc.freeze()
-    gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
+    gc.set_threshold(10 * ALLOCATIONS_BETWEEN_COLLECTIONS)
     gc.enable()
 
 

@@ -118,15 +118,18 @@ class RunListing:
                 limit=PAGE_RUNS,
                 offset=offset,
             )
-            ids = {item.id for item in page.items}
-            fresh = {item.id: item for item in page.items if item.id not in self._seen}
-            for one in fresh:
-                self._seen.add(one)
-            yield page, list(fresh.values())
+            rows = {item.id: item for item in page.items}
+            fresh = [item for run_id, item in rows.items() if run_id not in self._seen]
+            for item in fresh:
+                self._seen.add(item.id)
+            yield page, fresh
+            if offset == 0 and len(rows) >= page.total:
+                # The only page, as of most lists: nothing is counted for a next one.
+                return
             is_past = of_task and any(_began_before(item, self._since) for item in page.items)
             # A row that appears twice counts once, or the next offset would skip another row.
             before = len(read)
-            for one in ids:
+            for one in rows:
                 read.add(one)
             offset += len(read) - before or len(page.items)
             if not page.items or offset >= page.total or is_past:

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, Self
-from urllib.parse import parse_qs, urlsplit
 
 import anyio
 from multidict import CIMultiDict
@@ -26,7 +25,7 @@ from orchestrator.apify import Request
 from orchestrator.errors import ConnectionLost, RequestTimeout, TruncatedBody
 from orchestrator.loop_clock import loop_time
 from tests.simulation.conditions import CAP_USD, EPOCH, PLAIN, Conditions
-from tests.simulation.simulated_run import Allowed, Life, SimRun, output_of, stamp
+from tests.simulation.simulated_run import Allowed, Life, SimRun, asked_for, output_of, stamp
 from tests.simulation.unexpected_answers import (
     ODD_AFTER,
     ODD_BEFORE,
@@ -129,8 +128,8 @@ class SimPlatform:
                 yield Reply(answer.status, answer.headers, (half,), TruncatedBody("cut"))
             case _:
                 clock = format_datetime(self._clock(loop_time()), usegmt=True)
-                yield Reply(answer.status, CIMultiDict({**answer.headers, "Date": clock}),
-                            answer.chunks_)  # fmt: skip
+                headers = CIMultiDict(answer.headers, Date=clock)
+                yield Reply(answer.status, headers, answer.chunks_)
 
     def _check_time(self) -> None:
         # Not by a timer: one more would change the order of others.
@@ -139,7 +138,7 @@ class SimPlatform:
 
     def do_later(self, request: Request, begins: float) -> None:
         """Starts or resurrects a run, without an answer."""
-        path = urlsplit(request.url).path.split("/")
+        path, _ = asked_for(request.url)
         if refusal_of(request) is not None:
             return
         if path[-1] == "resurrect":
@@ -162,8 +161,7 @@ class SimPlatform:
         self, request: Request, trouble: str | None
     ) -> Reply:
         now = loop_time()
-        parts = urlsplit(request.url)
-        path, query = parts.path.split("/")[2:], parse_qs(parts.query)
+        path, query = asked_for(request.url)
         delay = self._chance.uniform(0, LONGEST_LATE_SECS) if trouble == "late" else 0.0
         match request.method, path:
             case "POST", [_, _, "runs"] if self._is_full(now) and not delay:
@@ -209,6 +207,7 @@ class SimPlatform:
 
     def _start(self, request: Request, begins: float) -> SimRun:
         given = json.loads(request.body) if request.body else OF_A_TASK
+        path, query = asked_for(request.url)
         agent = request.headers["User-Agent"]
         number = int(agent.rpartition("(attempt ")[2].split(".")[2])
         outcomes = [*given["outcomes"], *["SUCCEEDED"] * 9]
@@ -225,12 +224,12 @@ class SimPlatform:
             listed_from=begins + self._chance.uniform(0, LONGEST_LAG_SECS),
             counted_from=ends + self._chance.uniform(0, LONGEST_COUNT_LAG_SECS),
             lags=self._chance.choice(["items", "count", "items and count"]),
-            target="/".join(urlsplit(request.url).path.split("/")[2:4]),
+            target="/".join(path[:2]),
             begins_at=self._clock(begins),
             asked_at=loop_time(),
             cost_usd=given.get("cost", 0.2),
         )
-        cap = parse_qs(urlsplit(request.url).query).get("maxTotalChargeUsd")
+        cap = query.get("maxTotalChargeUsd")
         self.hold(cap == (["1"] if self.conditions.has_budget else None), f"cap is sent: {cap}")
         other_start = [other.id for other in self.runs.values() if other.attempt == run.attempt]
         self.hold(
@@ -306,7 +305,7 @@ class SimPlatform:
 
     def _text(self, run: SimRun, now: float, *, in_list: bool = False) -> str:
         """A run as JSON, which is written anew only when something of it has changed."""
-        life = run.life(now)
+        life = run.lives[0] if len(run.lives) == 1 else run.life(now)
         is_over, cost_usd = now >= life.ends, self._reported_usd(run, now)
         shown = life.begins, life.ends, life.outcome, is_over, cost_usd, in_list
         text = run.texts.get(shown)
@@ -351,7 +350,7 @@ class SimPlatform:
         lag = self.conditions.cost_lag_secs
         if now < run.lives[0].ends + lag:
             return 0
-        return round(sum(run.cost_usd for life in run.lives if life.ends + lag <= now), 6)
+        return round(sum([run.cost_usd for life in run.lives if life.ends + lag <= now]), 6)
 
     def _clock(self, now: float) -> datetime:
         return EPOCH + timedelta(seconds=now + self._ahead_secs)

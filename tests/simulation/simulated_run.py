@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property, lru_cache
+from urllib.parse import parse_qs, urlsplit
 
 from multidict import CIMultiDict
 
@@ -65,16 +67,16 @@ class SimRun:
     texts: dict[tuple[object, ...], str] = field(default_factory=dict, repr=False)
     """What answers say of it, by what has changed: most answers say the same as others."""
 
-    @property
+    @cached_property
     def mark(self) -> str:
         return self.agent.rpartition("(attempt ")[2].rstrip(")")
 
-    @property
+    @cached_property
     def job(self) -> int:
         """The place of its job in the spec."""
         return int(self.mark.split(".")[1], 36)
 
-    @property
+    @cached_property
     def attempt(self) -> str:
         """The mark without the number of the send."""
         return self.mark.rpartition(".")[0]
@@ -95,6 +97,13 @@ class SimRun:
 
     def is_live(self, now: float) -> bool:
         return any(life.begins <= now < life.ends for life in self.lives)
+
+
+@lru_cache(4096)
+def asked_for(url: str) -> tuple[list[str], dict[str, list[str]]]:
+    """The steps of a path after the version of the API, and the query; both are only read."""
+    parts = urlsplit(url)
+    return parts.path.split("/")[2:], parse_qs(parts.query)
 
 
 def stamp(moment: datetime) -> str:
