@@ -15,7 +15,7 @@ FULL = 16
 """A bucket has so many ids on average, before the next one is split."""
 
 FEW = 1024
-"""So many ids are in a dictionary."""
+"""So many ids of a map are in a dictionary."""
 
 
 class IdMap(Container[str]):
@@ -23,11 +23,15 @@ class IdMap(Container[str]):
     Numbers by ids; an id keeps its first number, and none is ever removed.
 
     It grows by one bucket at a time (linear hashing), so that no insertion takes long.
+
+    Args:
+        few: how many ids are in a dictionary.
     """
 
-    __slots__ = ("_buckets", "_few", "_half", "_ids")
+    __slots__ = ("_buckets", "_few", "_half", "_ids", "_most_few")
 
-    def __init__(self) -> None:
+    def __init__(self, few: int = FEW) -> None:
+        self._most_few = few
         # By hash; None when there are more.
         self._few: dict[int, int] | None = {}
         # Hash and number of each id, in turn; ~number, because the hash of an empty text is 0.
@@ -56,7 +60,7 @@ class IdMap(Container[str]):
         sign = hash(one)
         if self._few is not None:
             self._few.setdefault(sign, number)
-            if len(self._few) > FEW:
+            if len(self._few) > self._most_few:
                 few, self._few = self._few, None
                 for each, its_number in few.items():
                     self._put(each, its_number)

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-from unittest.mock import patch
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.scheduler.decide import id_map
 from orchestrator.scheduler.decide.id_map import IdMap
 
 
@@ -18,11 +15,10 @@ def test_id_map_holds_what_a_dictionary_would(
     added: list[tuple[str, int]], others: list[str], few: int
 ) -> None:
     """Every id that was added is found with its first number, and no other id."""
-    held, wanted = IdMap(), dict[str, int]()
-    with patch.object(id_map, "FEW", few):
-        for one, number in added:
-            held.add(one, number)
-            wanted.setdefault(one, number)
+    held, wanted = IdMap(few), dict[str, int]()
+    for one, number in added:
+        held.add(one, number)
+        wanted.setdefault(one, number)
     assert len(held) == len(wanted)
     for one in (*wanted, *others):
         assert held.get(one) == wanted.get(one)
