@@ -3,15 +3,19 @@ Runs batches in the fork server before it forks, so that its children need not w
 
 Each child would fill the same caches again. The interpreter also adapts code to its use after some
 calls, and in a child each such change copies a page of memory. The Python API and the emulator in
-a thread are made to leave nothing behind in their process.
+a thread are made to leave nothing behind in their process; what libraries remember of the
+environment, such as its time zone and its folder of temporary files, is forgotten here.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import chdir
+import sys
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 
 import anyio
 
@@ -35,13 +39,25 @@ TIMES = 4
 
 def rehearse() -> None:
     """Runs a batch several times, in a folder that is deleted."""
-    before = dict(os.environ)
-    with TemporaryDirectory() as folder, chdir(folder), running_emulator() as emulator:
-        # The emulator counts at once.
-        os.environ.update(emulator.variables, ORCHESTRATOR_COUNTS_SETTLE_SECS="0")
+    with _kept_variables(), TemporaryDirectory() as folder, chdir(folder):
         Path("sweep.toml").write_text(SPEC)
-        for _ in range(TIMES):
-            anyio.run(Batch.from_spec("sweep.toml").run, backend_options={"use_uvloop": True})
-    os.environ.clear()
-    os.environ.update(before)
+        with running_emulator() as emulator:
+            # The emulator counts at once.
+            os.environ.update(emulator.variables, ORCHESTRATOR_COUNTS_SETTLE_SECS="0")
+            for _ in range(TIMES):
+                anyio.run(Batch.from_spec("sweep.toml").run, backend_options={"use_uvloop": True})
     SECRETS.clear()
+
+
+@contextmanager
+def _kept_variables() -> Iterator[None]:
+    """Gives the environment and the variables of all modules their old values at the end."""
+    environment = dict(os.environ)
+    known: list[object] = [*sys.modules.values()]
+    modules = [vars(one) for one in known if isinstance(one, ModuleType)]
+    before = [(module, module.copy()) for module in modules]
+    yield
+    os.environ.clear()
+    os.environ.update(environment)
+    for now, old in before:
+        now.update({name: value for name, value in old.items() if now.get(name) is not value})
