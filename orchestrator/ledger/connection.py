@@ -13,6 +13,8 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,17 @@ from orchestrator.errors import (
     OutputLost,
     OutputNotWritable,
 )
-from orchestrator.ledger.queries import queries
+from orchestrator.ledger.queries import PARAMETER, queries
 from orchestrator.ledger.schema import APPLICATION_ID, migrations, newest, statements
 from orchestrator.ledger.sqlite_errors import refusal, translated
 from orchestrator.ledger.store import PAUSED_SECS, Complaint, Row
+from orchestrator.model.batches import BatchState
+from orchestrator.model.states import AttemptState, JobStatus
+
+# Without these, Python's module looks for methods that such values do not have, at each binding.
+sqlite3.register_adapter(type(None), lambda none: none)
+for _words in (AttemptState, BatchState, JobStatus):
+    sqlite3.register_adapter(_words, attrgetter("_value_"))
 
 _sound: set[tuple[int, ...]] = set()
 """The files that this process has checked, as `_check_pages` knows them."""
@@ -51,7 +60,8 @@ class LedgerConnection(sqlite3.Connection):
 
     def query(self, name: str, /, **values: Any) -> sqlite3.Cursor:
         """Executes a named statement of `queries`."""
-        return self.execute(queries()[name], values)
+        sql, in_order = _statement(name)
+        return self.execute(sql, in_order(values))
 
     def ask(self, name: str, /, **values: Any) -> Callable[[], Row | None]:
         """Executes a named statement, see `Store`."""
@@ -66,7 +76,8 @@ class LedgerConnection(sqlite3.Connection):
 
     def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
         """Executes a named statement once for each of the rows; returns how many rows changed."""
-        return self.executemany(queries()[name], rows).rowcount
+        sql, in_order = _statement(name)
+        return self.executemany(sql, map(in_order, rows)).rowcount
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
@@ -191,6 +202,21 @@ class LedgerConnection(sqlite3.Connection):
                 f"{self.path.parent}: another process has taken this batch over, because the file "
                 ".lock was deleted; this one has stopped, and the runs go on"
             )
+
+
+@cache
+def _statement(name: str) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
+    """
+    A named statement with numbers for its parameters, and what puts values in their order.
+
+    Given by name, each value costs Python's module a look for it, and the interpreter's lock.
+    """
+    sql = queries()[name]
+    names = tuple(dict.fromkeys(PARAMETER.findall(sql)))
+    numbered = PARAMETER.sub(lambda found: f"?{names.index(found[1]) + 1}", sql)
+    if len(names) > 1:
+        return numbered, itemgetter(*names)
+    return numbered, lambda values: [values[each] for each in names]
 
 
 def create(path: Path) -> LedgerConnection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
 from functools import cache
@@ -12,9 +11,7 @@ from psycopg import Cursor
 from psycopg.adapt import Buffer, Dumper
 from psycopg.postgres import types
 
-from orchestrator.ledger.queries import Dialect, queries
-
-PARAMETER = re.compile(r":([a-z_0-9]+)")
+from orchestrator.ledger.queries import PARAMETER, Dialect, queries
 
 
 class NamedRow:

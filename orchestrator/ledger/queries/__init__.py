@@ -7,10 +7,14 @@ that differ, under the same names.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
+
+PARAMETER = re.compile(r":([a-z_0-9]+)")
+"""A parameter of a statement."""
 
 
 class Dialect(StrEnum):
