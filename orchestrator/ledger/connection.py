@@ -13,8 +13,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from functools import cache
-from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +23,10 @@ from orchestrator.errors import (
     OutputLost,
     OutputNotWritable,
 )
-from orchestrator.ledger.queries import PARAMETER, queries
 from orchestrator.ledger.schema import APPLICATION_ID, migrations, newest, statements
 from orchestrator.ledger.sqlite_errors import refusal, translated
+from orchestrator.ledger.sqlite_statements import statement
 from orchestrator.ledger.store import PAUSED_SECS, Complaint, Row
-from orchestrator.model.batches import BatchState
-from orchestrator.model.states import AttemptState, JobStatus
-
-# Without these, Python's module looks for methods that such values do not have, at each binding.
-sqlite3.register_adapter(type(None), lambda none: none)
-for _words in (AttemptState, BatchState, JobStatus):
-    sqlite3.register_adapter(_words, attrgetter("_value_"))
 
 _sound: set[tuple[int, ...]] = set()
 """The files that this process has checked, as `_check_pages` knows them."""
@@ -60,7 +51,7 @@ class LedgerConnection(sqlite3.Connection):
 
     def query(self, name: str, /, **values: Any) -> sqlite3.Cursor:
         """Executes a named statement of `queries`."""
-        sql, in_order = _statement(name)
+        sql, in_order = statement(name)
         return self.execute(sql, in_order(values))
 
     def ask(self, name: str, /, **values: Any) -> Callable[[], Row | None]:
@@ -76,7 +67,7 @@ class LedgerConnection(sqlite3.Connection):
 
     def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
         """Executes a named statement once for each of the rows; returns how many rows changed."""
-        sql, in_order = _statement(name)
+        sql, in_order = statement(name)
         return self.executemany(sql, map(in_order, rows)).rowcount
 
     @contextmanager
@@ -202,21 +193,6 @@ class LedgerConnection(sqlite3.Connection):
                 f"{self.path.parent}: another process has taken this batch over, because the file "
                 ".lock was deleted; this one has stopped, and the runs go on"
             )
-
-
-@cache
-def _statement(name: str) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
-    """
-    A named statement with numbers for its parameters, and what puts values in their order.
-
-    Given by name, each value costs Python's module a look for it, and the interpreter's lock.
-    """
-    sql = queries()[name]
-    names = tuple(dict.fromkeys(PARAMETER.findall(sql)))
-    numbered = PARAMETER.sub(lambda found: f"?{names.index(found[1]) + 1}", sql)
-    if len(names) > 1:
-        return numbered, itemgetter(*names)
-    return numbered, lambda values: [values[each] for each in names]
 
 
 def create(path: Path) -> LedgerConnection:
@@ -409,8 +385,8 @@ def _apply(connection: LedgerConnection, scripts: Sequence[str]) -> None:
     # All at once, because each commit waits for the disk; they commit with their record, or not.
     with connection.atomic():
         for sql in scripts:
-            for statement in statements(sql):
-                connection.execute(statement)
+            for each in statements(sql):
+                connection.execute(each)
         connection.execute(f"PRAGMA user_version = {len(migrations())}")
 
 
