@@ -48,9 +48,9 @@ def pytest_xdist_auto_num_workers() -> int:
     """
     More workers than cores, because many tests wait for a process or a connection.
 
-    No more than three for each core, because each takes seconds of CPU before its first test.
+    No more than four for each core, because each takes seconds of CPU before its first test.
     """
-    return 3 * (os.cpu_count() or 1)
+    return 4 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)

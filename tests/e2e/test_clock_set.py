@@ -37,12 +37,12 @@ def set_during_batch(folder: Path, platform: ServedPlatform, steps: list[int]) -
     command, clock = adjustable(command, folder / "home")
     set_ahead(clock, 0)
     command.write("s.toml", sweep("set", jobs=3, batch="max_runs = 1", duration_secs=1))
-    process = command.start_alone("run", "s.toml")
+    process = command.start("run", "s.toml")
     for count, step in enumerate(steps, start=1):
         wait_until(partial(has_runs, platform, count), f"{count} runs")
         set_ahead(clock, step * DAY_SECS)
     out, err = process.communicate()
-    return Done(code=process.returncode, out=out, err=err)
+    return Done(code=process.code, out=out, err=err)
 
 
 @pytest.mark.parametrize("steps", [[-1], [1, 0, 2]], ids=["back", "forward"])

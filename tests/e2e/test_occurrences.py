@@ -97,7 +97,7 @@ def test_test_with_a_selection_does_not_replace_the_batch(calls: Calls) -> None:
     """A few jobs, interrupted at noon, are a separate series; NAME means the whole batch."""
     calls.write(4, duration_secs=2)
     calls.call(NIGHT)
-    process = at(calls.command, NIGHT + 10 * HOUR).start_alone("run", "s.toml", "--limit", "2")
+    process = at(calls.command, NIGHT + 10 * HOUR).start("run", "s.toml", "--limit", "2")
     wait_until(lambda: calls.runs >= 6, "the runs of the test", secs=240)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=LONGEST_SECS)

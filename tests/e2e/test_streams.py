@@ -97,7 +97,7 @@ def test_batch_does_not_wait_for_its_reader(command: Command) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "orchestrator", "run", "sweep.toml", "--log-format", "json"],
             cwd=command.folder,
-            env=command.environment(),
+            env=command.own_environment(),
             stdout=subprocess.DEVNULL,
             stderr=pipe,
             timeout=LONGEST_SECS,

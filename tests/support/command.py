@@ -190,6 +190,10 @@ class Command:
         own = {"HOME": str(home), "PYTHONPATH": str(ROOT), "TMPDIR": temporary_folder()}
         return {**kept, **own, **self.variables}
 
+    def own_environment(self) -> dict[str, str]:
+        """The same for an interpreter of its own, whose import of aiohttp reads certificates."""
+        return {"SSL_CERT_FILE": os.devnull, **self.environment()}
+
     def run(self, *words: str | Path, timeout: float = LONGEST_SECS) -> Done:
         """Runs a command and waits until it ends."""
         process = self.start(*words)
@@ -216,7 +220,7 @@ class Command:
         return subprocess.Popen(
             [sys.executable, "-m", "orchestrator", *map(str, words)],
             cwd=self.folder,
-            env=self.environment(),
+            env=self.own_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -232,7 +236,7 @@ class Command:
         done = subprocess.run(
             words,
             cwd=self.folder,
-            env=self.environment(),
+            env=self.own_environment(),
             capture_output=True,
             text=True,
             timeout=LONGEST_SECS,

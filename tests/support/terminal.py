@@ -129,7 +129,7 @@ def terminal(
     """Starts a command on a terminal, and ends it at the end of the block."""
     ours, theirs = os.openpty()
     set_size(ours, columns, lines)
-    environment = {**command.environment(), "TERM": "xterm-256color", **variables}
+    environment = {**command.own_environment(), "TERM": "xterm-256color", **variables}
     with subprocess.Popen(
         [sys.executable, "-m", "orchestrator", *words],
         cwd=command.folder,
