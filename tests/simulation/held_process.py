@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from orchestrator.apify import Request
@@ -103,12 +102,11 @@ class HeldTransport(MortalTransport):
 
     _life: HeldLife
 
-    @asynccontextmanager
-    async def send(self, request: Request) -> AsyncIterator[Reply]:
+    async def answer(self, request: Request) -> Reply:
         """Sends a request when the process runs; its answer waits until it runs, too."""
         await self._life.reaches_platform.wait()
         self._life.step()
-        async with self._platform.send(request) as answer:
-            await self._life.reaches_platform.wait()
-            self._life.step()
-            yield answer
+        answer = await self._platform.answer(request)
+        await self._life.reaches_platform.wait()
+        self._life.step()
+        return answer

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
 from orchestrator.apify import Request
@@ -54,6 +53,27 @@ class Life:
         return perform
 
 
+class Exchange:
+    """
+    One request and its answer, of which nothing is left to do on leaving.
+
+    Not a generator: thousands of these take a tenth of the time of a simulation.
+
+    Args:
+        answer: sends the request.
+    """
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Reply]], request: Request) -> None:
+        self._answer = answer
+        self._request = request
+
+    async def __aenter__(self) -> Reply:
+        return await self._answer(self._request)
+
+    async def __aexit__(self, *error: object) -> None:
+        """Does nothing."""
+
+
 class MortalTransport:
     """The transport of one process to the platform."""
 
@@ -67,10 +87,13 @@ class MortalTransport:
     async def __aexit__(self, *error: object) -> None:
         """Does nothing."""
 
-    @asynccontextmanager
-    async def send(self, request: Request) -> AsyncIterator[Reply]:
+    def send(self, request: Request) -> Exchange:
+        """Sends a request on entering."""
+        return Exchange(self.answer, request)
+
+    async def answer(self, request: Request) -> Reply:
         """Sends a request unless the process is dead; its answer may come too late."""
         self._life.step()
-        async with self._platform.send(request) as answer:
-            self._life.step()
-            yield answer
+        answer = await self._platform.answer(request)
+        self._life.step()
+        return answer

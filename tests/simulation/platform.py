@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from typing import Any, Self
+from typing import Any
 
 import anyio
 from multidict import CIMultiDict
@@ -51,7 +50,7 @@ class TooLong(BaseException):
 @dataclass
 class SimPlatform:
     """
-    The platform and, for the client, the transport to it.
+    The platform, of which a transport asks for answers.
 
     Attributes:
         trouble: the share of requests with a fault.
@@ -78,14 +77,7 @@ class SimPlatform:
         self._others = self._windows()
         self._inputs: dict[str, bytes] = {}
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        """Does nothing."""
-
-    @asynccontextmanager
-    async def send(self, request: Request) -> AsyncIterator[Reply]:
+    async def answer(self, request: Request) -> Reply:
         """
         Answers a request, with a fault or without.
 
@@ -97,8 +89,7 @@ class SimPlatform:
         trouble = self._chance.choice(TROUBLES) if self._chance.random() < self.trouble else None
         odd = refusal_of(request) or odd_before(trouble, request, self._chance)
         if odd is not None:
-            yield odd
-            return
+            return odd
         match trouble:
             case "reset-before":
                 raise ConnectionLost("reset")
@@ -107,29 +98,27 @@ class SimPlatform:
                 lost.had_no_effect = True
                 raise lost
             case "429":
-                yield refused(429, "rate-limit-exceeded")
-                return
+                return refused(429, "rate-limit-exceeded")
             case "502-before":
-                yield Reply(status=502, headers=CIMultiDict(), chunks_=(b"<html>bad</html>",))
-                return
+                return Reply(status=502, headers=CIMultiDict(), chunks_=(b"<html>bad</html>",))
         answer = await self._answer(request, trouble)
         answer = odd_after(trouble, request, answer, self._chance, self._first_runs)
         match trouble:
             case "reset-after":
                 raise ConnectionLost("reset")
             case "502-after":
-                yield Reply(status=502, headers=CIMultiDict(), chunks_=(b"",))
+                return Reply(status=502, headers=CIMultiDict(), chunks_=(b"",))
             case "stall" | "late":
                 await anyio.sleep(request.deadlines.whole or request.deadlines.silence)
                 raise RequestTimeout("silent")
             case "cut":
                 (body,) = answer.chunks_
                 half = body[: self._chance.randrange(len(body) + 1)]
-                yield Reply(answer.status, answer.headers, (half,), TruncatedBody("cut"))
+                return Reply(answer.status, answer.headers, (half,), TruncatedBody("cut"))
             case _:
                 clock = format_datetime(self._clock(loop_time()), usegmt=True)
                 headers = CIMultiDict(answer.headers, Date=clock)
-                yield Reply(answer.status, headers, answer.chunks_)
+                return Reply(answer.status, headers, answer.chunks_)
 
     def _check_time(self) -> None:
         # Not by a timer: one more would change the order of others.

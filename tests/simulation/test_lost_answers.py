@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -46,18 +44,15 @@ class Gateway(SimPlatform):
     until: float = float("inf")
     sent: Counter[int] = field(default_factory=Counter)
 
-    @asynccontextmanager
-    async def send(self, request: Request) -> AsyncIterator[Reply]:
+    async def answer(self, request: Request) -> Reply:
         """Answers, or lets the gateway answer."""
         _, is_start, mark = request.headers["User-Agent"].partition("(attempt ")
         if is_start:
             job = int(mark.split(".")[1], 36)
             self.sent[job] += 1
             if job in self.jobs and anyio.current_time() < self.until:
-                yield reply(400, b"<html><title>Blocked</title></html>")
-                return
-        async with super().send(request) as answer:
-            yield answer
+                return reply(400, b"<html><title>Blocked</title></html>")
+        return await super().answer(request)
 
 
 def play(folder: Path, platform: Gateway, count: int) -> float:

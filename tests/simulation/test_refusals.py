@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -110,15 +109,12 @@ class RefusingPlatform(SimPlatform):
         self._others = []
         self._met: set[tuple[int, str]] = set()
 
-    @asynccontextmanager
-    async def send(self, request: Request) -> AsyncIterator[Reply]:
+    async def answer(self, request: Request) -> Reply:
         """Answers with a refusal, or without a fault."""
         refusal = self._refusal_of(request)
         if refusal is not None:
-            yield refused(refusal.status, refusal.kind, "No, since 7.")
-            return
-        async with super().send(request) as answer:
-            yield answer
+            return refused(refusal.status, refusal.kind, "No, since 7.")
+        return await super().answer(request)
 
     def _refusal_of(self, request: Request) -> Refusal | None:
         path = urlsplit(request.url).path.split("/")[2:]

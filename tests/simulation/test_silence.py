@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +32,7 @@ class SilentPlatform(SimPlatform):
     trouble: float = 0.05
     does_it_later: bool = False
 
-    @asynccontextmanager
-    async def send(self, request: Request) -> AsyncIterator[Reply]:
+    async def answer(self, request: Request) -> Reply:
         """Answers, unless it is silent."""
         now = anyio.current_time()
         back_at = SILENT_FROM_SECS + SILENT_SECS
@@ -44,8 +41,7 @@ class SilentPlatform(SimPlatform):
                 self.do_later(request, back_at)
             await anyio.sleep(request.deadlines.whole or request.deadlines.silence)
             raise RequestTimeout("silent")
-        async with super().send(request) as answer:
-            yield answer
+        return await super().answer(request)
 
 
 @pytest.mark.parametrize("does_it_later", [False, True], ids=["forgets", "does-it-later"])

@@ -39,6 +39,8 @@ class Stuck(RuntimeError):
 class JumpingSelector(selectors.DefaultSelector):
     """Finds what is ready without waiting; instead of a wait, it moves the clock of its loop."""
 
+    _fd_to_key: dict[int, selectors.SelectorKey]
+
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
@@ -46,7 +48,7 @@ class JumpingSelector(selectors.DefaultSelector):
     @property
     def is_alone(self) -> bool:
         """Whether it watches no file but the loop's own, by which threads wake it."""
-        return len(self.get_map()) == 1
+        return len(self._fd_to_key) == 1
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Returns what is ready now; waits in real time only if the loop has no timer."""
