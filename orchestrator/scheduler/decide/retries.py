@@ -21,6 +21,8 @@ LONGEST_DELAY_SECS = 120.0
 BIGGEST_MBYTES = 32768
 """The most memory that the platform gives a run."""
 
+SUCCESS = Outcome(status=JobStatus.SUCCEEDED)
+
 
 def outcome_of_run(run: Run, aborted_because: str | None = None) -> Outcome:
     """
@@ -30,7 +32,7 @@ def outcome_of_run(run: Run, aborted_because: str | None = None) -> Outcome:
         aborted_because: why this program aborted the run; None when it did not.
     """
     if run.status == RunStatus.SUCCEEDED:
-        return Outcome(status=JobStatus.SUCCEEDED)
+        return SUCCESS
     said = f": {run.status_message}" if run.status_message else ""
     code = f" with exit code {run.exit_code}" if run.exit_code else ""
     error = f"run {run.id} {run.status}{code}{said}"
@@ -53,7 +55,7 @@ def outcome_of_check(run: Run, complaint: str | None) -> Outcome:
         complaint: what is not as expected; None when everything is.
     """
     if complaint is None:
-        return Outcome(status=JobStatus.SUCCEEDED)
+        return SUCCESS
     error = f"run {run.id} SUCCEEDED, but {complaint}"
     return Outcome(status=JobStatus.REJECTED, error=error)
 

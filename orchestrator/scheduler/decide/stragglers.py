@@ -50,4 +50,5 @@ class UsualDurations:
 
 def straggles_from(usual_secs: float) -> float:
     """The duration from which a run is a straggler."""
-    return max(STRAGGLER_FACTOR * usual_secs, usual_secs + STRAGGLER_SECS)
+    more_secs = (STRAGGLER_FACTOR - 1) * usual_secs
+    return usual_secs + (more_secs if more_secs > STRAGGLER_SECS else STRAGGLER_SECS)
