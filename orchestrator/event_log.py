@@ -44,6 +44,11 @@ class _CurrentLog:
     def __getattr__(self, name: str) -> Any:
         return getattr(_IN_CONTEXT.get() or _process.logger, name)
 
+    @property
+    def info(self) -> Any:
+        """The level of each job's events: found without the failed look-up before `__getattr__`."""
+        return (_IN_CONTEXT.get() or _process.logger).info
+
 
 LOG = cast("FilteringBoundLogger", _CurrentLog())
 
@@ -267,7 +272,8 @@ def _as_json(event: Mapping[str, Any]) -> bytes:
 
 def _printable(line: bytes) -> bytes:
     """A line of JSON in which whatever cannot be printed is escaped."""
-    if line.isascii() and DELETE not in line:
+    # Not `in`, which first tries to read the bytes as a number.
+    if line.isascii() and line.find(DELETE) < 0:
         return line
     text = "".join(
         char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1]

@@ -26,9 +26,15 @@ SHORTEST_TOKEN = 6
 
 
 class Secrets:
-    """The secrets that this process knows, in all the forms in which they may be quoted."""
+    """
+    The secrets that this process knows, in all the forms in which they may be quoted.
+
+    Attributes:
+        longest_bytes: of a form of a secret; 0 when none is known.
+    """
 
     def __init__(self) -> None:
+        self.longest_bytes = 0
         self._known: set[str] = set()
         self._forms: tuple[str, ...] = ()
         self._bytes: tuple[bytes, ...] = ()
@@ -43,6 +49,7 @@ class Secrets:
         self._forms = tuple(sorted(forms, key=len, reverse=True))
         # Environment variables can hold bytes that are not UTF-8; Python keeps them as surrogates.
         self._bytes = tuple(form.encode("utf-8", "surrogateescape") for form in self._forms)
+        self.longest_bytes = max(map(len, self._bytes))
 
     def add_variables(
         self, names: Iterable[str], environment: Mapping[str, str] = os.environ
@@ -54,7 +61,7 @@ class Secrets:
     def clear(self) -> None:
         """Forgets all."""
         self._known.clear()
-        self._forms, self._bytes = (), ()
+        self._forms, self._bytes, self.longest_bytes = (), (), 0
 
     def redact(self, text: str) -> str:
         """The text without secrets."""
@@ -66,14 +73,10 @@ class Secrets:
     def are_in(self, data: bytes) -> bool:
         """Whether any secret is in these bytes."""
         for form in self._bytes:  # noqa: SIM110 - a generator takes several times as long for few
-            if form in data:
+            # Not `in`, which first tries to read the form as a number: ten times the work.
+            if data.find(form) >= 0:
                 return True
         return False
-
-    @property
-    def longest_bytes(self) -> int:
-        """Of a form of a secret; 0 when none is known."""
-        return max(map(len, self._bytes), default=0)
 
 
 SECRETS = Secrets()

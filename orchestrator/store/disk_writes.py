@@ -12,9 +12,8 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 
-from orchestrator.errors import OutputLost
+from orchestrator.errors import OrchestratorError, OutputLost
 from orchestrator.system_errors import error_of
 
 # O_NOFOLLOW: a link with a part file's name must not lead a write out of the folder.
@@ -71,27 +70,19 @@ def flush_path(path: str | Path) -> None:
         os.close(handle)
 
 
-class translated:  # noqa: N801 - reads as a verb: `with translated(path):`
-    """Turns the system's errors into ours; a class, because each file of a job needs it twice."""
+def write_error(error: OSError, path: str) -> OrchestratorError:
+    """Our word for what the system refuses: files of each job ask for it by `except OSError`."""
+    advice = "fix that, then resume the batch"
+    return error_of(error, path, "written", otherwise=OutputLost, advice=advice)
 
-    __slots__ = ("_path",)
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if isinstance(error, OSError):
-            advice = "fix that, then resume the batch"
-            ours = error_of(error, self._path, "written", otherwise=OutputLost, advice=advice)
-            raise ours from error
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turns the system's errors into ours, where it is not done for each job."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(error, path) from error
 
 
 @contextmanager
@@ -107,21 +98,25 @@ def closed_on_error(handle: int) -> Iterator[None]:
 def open_empty(part: str) -> int:
     """The handle of an empty file; its folder is made if need be, and flushed with the file."""
     flags = FLAGS | os.O_TRUNC
-    with translated(part):
+    try:
         try:
             return os.open(part, flags, 0o644)
         # The folder mostly exists: to ask first would cost a system call for each file.
         except FileNotFoundError:
             os.makedirs(os.path.dirname(part), exist_ok=True)
             return os.open(part, flags, 0o644)
+    except OSError as error:
+        raise write_error(error, part) from error
 
 
 def append(handle: int, data: bytes, part: str) -> None:
     """Writes all of the data at the end of a file."""
-    with translated(part):
+    try:
         written = os.write(handle, data)
         while written < len(data):
             written += os.write(handle, memoryview(data)[written:])
+    except OSError as error:
+        raise write_error(error, part) from error
 
 
 def truncate(handle: int, size_bytes: int, part: str) -> None:

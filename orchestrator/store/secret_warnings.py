@@ -12,7 +12,7 @@ JOBS = "jobs"
 
 class SecretWatch:
     """
-    Checks the bytes of one file as they are written, and warns once.
+    Checks the bytes of a file that is written in pieces, and warns once.
 
     Args:
         path: of the file, below the `jobs/` of a batch.

@@ -52,14 +52,25 @@ class LazyField(Generic[T]):
     def __get__(self, holder: HasRaw | None, owner: type) -> Self | T | None:
         if holder is None:
             return self
-        value = holder._raw.get(self.name)  # noqa: SLF001 - what a descriptor is for
-        if value is None:
-            return None
-        try:
-            return self._read(value)
-        # One odd field must not hide the run, which costs money.
-        except (TypeError, ValueError, ArithmeticError, AttributeError):
-            return None
+        return found(holder._raw, self.name, self._read)  # noqa: SLF001 - what a descriptor is for
+
+
+def found(raw: dict[str, Any], name: str, read: Callable[[Any], T]) -> T | None:
+    """
+    The field of an object, converted; None where it is missing.
+
+    Args:
+        name: the API's.
+        read: converts the value; the field counts as missing when this fails.
+    """
+    value = raw.get(name)
+    if value is None:
+        return None
+    try:
+        return read(value)
+    # One odd field must not hide the run, which costs money.
+    except (TypeError, ValueError, ArithmeticError, AttributeError):
+        return None
 
 
 def text(value: Any) -> str:
@@ -94,7 +105,8 @@ def usd(value: Any) -> Decimal:
     if len(digits := str(value)) > LONGEST_AMOUNT:
         raise ValueError
     amount = Decimal(digits)
-    if not amount.is_finite() or abs(amount) > LARGEST_USD:
+    # Of what is not a number, the comparison itself is an error.
+    if not -LARGEST_USD <= amount <= LARGEST_USD:
         raise ValueError
     return amount
 

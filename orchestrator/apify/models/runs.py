@@ -14,6 +14,7 @@ from orchestrator.apify.models.lazy_fields import (
     LazyField,
     counts,
     flag,
+    found,
     part,
     parts,
     text,
@@ -200,20 +201,6 @@ class RunListItem(WireModel):
 LONGEST_MESSAGE = 65_536
 
 
-class _Part:
-    """The fields of a run's nested objects that decisions are made by."""
-
-    __slots__ = ("_raw",)
-
-    memory_mbytes = LazyField("memoryMbytes", whole)
-    timeout_secs = LazyField("timeoutSecs", whole)
-    resurrect_count = LazyField("resurrectCount", whole)
-    user_agent = LazyField("userAgent", text)
-
-    def __init__(self, raw: Any) -> None:
-        self._raw: dict[str, Any] = raw if isinstance(raw, dict) else {}
-
-
 class Run:
     """
     A run as its own endpoints show it.
@@ -287,52 +274,45 @@ class Run:
     @property
     def status(self) -> str:
         """The platform's word; see `orchestrator.model.states.RunStatus`."""
-        return self._word("status")
+        return _word(self._raw.get("status"))
 
     @property
     def default_dataset_id(self) -> str:
         """Of the dataset that its items go to; empty when missing."""
-        return self._word("defaultDatasetId")
+        return _word(self._raw.get("defaultDatasetId"))
 
     @property
     def default_key_value_store_id(self) -> str:
         """Of the store that holds its input and output; empty when missing."""
-        return self._word("defaultKeyValueStoreId")
+        return _word(self._raw.get("defaultKeyValueStoreId"))
 
     @property
     def default_request_queue_id(self) -> str:
         """Of its request queue; empty when missing."""
-        return self._word("defaultRequestQueueId")
-
-    def _word(self, name: str) -> str:
-        """An id or a status; empty for anything else, such as a text with a line break."""
-        value = self._raw.get(name)
-        return value if isinstance(value, str) and is_word(value) else ""
+        return _word(self._raw.get("defaultRequestQueueId"))
 
     def facts(self) -> model.Run:
         """The facts that decisions are made by."""
-        message = self.status_message
-        # Not the full models: this runs for each poll, and needs four fields of the three.
+        # Straight from the JSON, without descriptors and models: this runs for each poll.
         raw = self._raw
-        meta, stats, options = (
-            _Part(raw.get("meta")), _Part(raw.get("stats")), _Part(raw.get("options")),
-        )  # fmt: skip
+        message = found(raw, "statusMessage", text)
+        options = _part(raw.get("options"))
         return model.Run(
-            id=RunId(self.id),
-            status=self.status,
+            id=RunId(raw["id"]),
+            status=_word(raw.get("status")),
             # Redacted before it is cut: half a secret would not be recognised.
             status_message=None if message is None else SECRETS.redact(message)[:LONGEST_MESSAGE],
-            exit_code=self.exit_code,
-            started_at=self.started_at or NEVER,
-            finished_at=self.finished_at,
-            dataset_id=DatasetId(self.default_dataset_id),
-            store_id=StoreId(self.default_key_value_store_id),
-            memory_mbytes=options.memory_mbytes,
-            timeout_secs=options.timeout_secs,
-            cost_usd=self.usage_total_usd,
-            user_agent=meta.user_agent,
-            build_number=self.build_number,
-            resurrect_count=stats.resurrect_count,
+            exit_code=found(raw, "exitCode", whole),
+            started_at=found(raw, "startedAt", time) or NEVER,
+            finished_at=found(raw, "finishedAt", time),
+            dataset_id=DatasetId(_word(raw.get("defaultDatasetId"))),
+            store_id=StoreId(_word(raw.get("defaultKeyValueStoreId"))),
+            memory_mbytes=found(options, "memoryMbytes", whole),
+            timeout_secs=found(options, "timeoutSecs", whole),
+            cost_usd=found(raw, "usageTotalUsd", usd),
+            user_agent=found(_part(raw.get("meta")), "userAgent", text),
+            build_number=found(raw, "buildNumber", text),
+            resurrect_count=found(_part(raw.get("stats")), "resurrectCount", whole),
         )
 
     def to_json(self) -> bytes:
@@ -340,6 +320,16 @@ class Run:
         # A search in bytes is cheap; the tree is walked only if it finds a secret.
         data = orjson.dumps(self._raw)
         return orjson.dumps(without_secrets(self._raw)) if SECRETS.are_in(data) else data
+
+
+def _word(value: Any) -> str:
+    """An id or a status; empty for anything else, such as a text with a line break."""
+    return value if isinstance(value, str) and is_word(value) else ""
+
+
+def _part(value: Any) -> dict[str, Any]:
+    """A nested object; empty where it is something else."""
+    return value if isinstance(value, dict) else {}
 
 
 RunList = Page[RunListItem]
