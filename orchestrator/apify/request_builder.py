@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from anyio import to_thread
 
 from orchestrator.apify.http.encodings import ACCEPTED, compress
-from orchestrator.apify.http.transport import Deadlines, Request
+from orchestrator.apify.http.transport import Deadlines, Headers, Request
 from orchestrator.apify.options import ClientOptions, root_of
 from orchestrator.apify.urls import MAX_WAIT_SECS, check_body
 from orchestrator.model.ids import Mark
@@ -32,7 +30,7 @@ class RequestBuilder:
         self.path_prefix = options.path_prefix
         self._user_agent = options.user_agent
         self._headers = _headers(options, "identity")
-        self._compressed_headers = _headers(options, ACCEPTED)
+        self._compressed_headers = Headers({**self._headers, "Accept-Encoding": ACCEPTED})
         small = Deadlines(
             connect=options.connect_timeout_secs,
             first_byte=options.first_byte_timeout_secs,
@@ -83,7 +81,7 @@ class RequestBuilder:
     async def validation(self, place: str, body: bytes) -> Request:
         """A POST of an input that starts nothing."""
         check_body(body)
-        headers, body = await _packed(body, "application/json", self._headers)
+        headers, body = await _packed(body, "application/json", {**self._headers})
         return Request("POST", f"{self.root}{place}", headers, self._waits[0], body)
 
     async def start(
@@ -108,34 +106,32 @@ class RequestBuilder:
 
     async def _start_parts(
         self, accepted: str, body: bytes | None, content_type: str, mark: Mark | None
-    ) -> tuple[dict[str, str], bytes | None]:
+    ) -> tuple[Headers, bytes | None]:
         check_body(body)
-        # A copy: the mark below belongs to this one request.
+        # A copy: what is set below belongs to this one request.
         headers = {**self._headers, "Accept-Encoding": accepted}
         # The platform keeps the User-Agent with the run, where it survives a lost answer.
         if mark is not None:
             headers["User-Agent"] = f"{self._user_agent} (attempt {mark})"
         if body is None:
-            return headers, None
+            return Headers(headers), None
         return await _packed(body, content_type, headers)
 
 
-async def _packed(
-    body: bytes, content_type: str, headers: Mapping[str, str]
-) -> tuple[dict[str, str], bytes]:
-    """Headers and body, compressed where that helps."""
-    complete = {**headers, "Content-Type": content_type}
+async def _packed(body: bytes, content_type: str, headers: dict[str, str]) -> tuple[Headers, bytes]:
+    """Headers, to which those of the body are added, and the body, compressed where that helps."""
+    headers["Content-Type"] = content_type
     if len(body) > COMPRESS_IN_THREAD_BYTES:
         packed = await to_thread.run_sync(compress, body)
     else:
         packed = compress(body)
     if packed is None:
-        return complete, body
-    complete["Content-Encoding"] = "gzip"
-    return complete, packed
+        return Headers(headers), body
+    headers["Content-Encoding"] = "gzip"
+    return Headers(headers), packed
 
 
-def _headers(options: ClientOptions, accepted: str) -> dict[str, str]:
+def _headers(options: ClientOptions, accepted: str) -> Headers:
     headers = {
         "Accept": "*/*",
         "Accept-Encoding": accepted,
@@ -143,4 +139,4 @@ def _headers(options: ClientOptions, accepted: str) -> dict[str, str]:
     }
     if options.token is not None:
         headers["Authorization"] = f"Bearer {options.token.get_secret_value()}"
-    return headers
+    return Headers(headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 import anyio
@@ -37,10 +37,7 @@ class RunEndpoints:
     ) -> None:
         self._requests = requests
         self._sender = sender
-        self._polls: AbstractAsyncContextManager[object] = (
-            # Fast: a poll that may begin at once need not wait for a turn of the event loop.
-            nullcontext() if max_polls is None else anyio.Semaphore(max_polls, fast_acquire=True)
-        )
+        self._polls = None if max_polls is None else anyio.Semaphore(max_polls)
 
     async def start(
         self,
@@ -182,9 +179,19 @@ class RunEndpoints:
         place = f"{path}{urls.wait_query(wait_secs)}"
         request = self._requests.small("GET", place, wait_secs=wait_secs)
         final = NO_REFUSALS if insist else ALL_BUT_TOKEN_REFUSALS
+        call = Call(request, path, final=final)
         # Only held answers count: a plain look must not wait behind polls of a minute.
-        async with self._polls if wait_secs else nullcontext():
-            return await self._sender.ask(Call(request, path, final=final), read_run)
+        if not wait_secs or self._polls is None:
+            return await self._sender.ask(call, read_run)
+        try:
+            # A poll that may begin at once need not wait for a turn of the event loop.
+            self._polls.acquire_nowait()
+        except anyio.WouldBlock:
+            await self._polls.acquire()
+        try:
+            return await self._sender.ask(call, read_run)
+        finally:
+            self._polls.release()
 
     async def list(
         self,

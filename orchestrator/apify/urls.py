@@ -87,12 +87,18 @@ def start_query(target: Target, options: RunOptions, wait_secs: int) -> str:
     Raises:
         InputRejected: tasks have no permission level.
     """
+    if options.force_permission_level is not None and target.kind is TargetKind.TASK:
+        raise _no_parameter("force_permission_level", "a start of a task")
+    return _start_query(options, wait_secs)
+
+
+# Most jobs of a batch have the same options.
+@lru_cache(maxsize=1024)
+def _start_query(options: RunOptions, wait_secs: int) -> str:
     pairs = _run_pairs(options)
     if wait_secs:
         pairs.append(("waitForFinish", str(checked_wait(wait_secs))))
     if options.force_permission_level is not None:
-        if target.kind is TargetKind.TASK:
-            raise _no_parameter("force_permission_level", "a start of a task")
         pairs.append(("forcePermissionLevel", options.force_permission_level))
     return query(pairs)
 

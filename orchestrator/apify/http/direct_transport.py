@@ -183,7 +183,8 @@ class DirectExchange:
         except FAILURES as error:
             raise failure(error, request) from error
         whole = request.deadlines.whole
-        if whole is not None and self._loop.time() >= self._began_at + whole:
+        now = self._loop.time()
+        if whole is not None and now >= self._began_at + whole:
             # The process was paused: another one may have sent this request meanwhile.
             self._origin.put_back(connection)
             late = ConnectionLost("not sent: its deadline passed while it waited to connect")
@@ -191,7 +192,7 @@ class DirectExchange:
             raise late
         self._connection = connection
         try:
-            return await self._exchange(cast("ResponseHandler", connection.protocol), head)
+            return await self._exchange(cast("ResponseHandler", connection.protocol), head, now)
         # Also when cancelled: a connection with half an exchange on it must not be used again.
         except BaseException as error:
             self._close()
@@ -220,7 +221,7 @@ class DirectExchange:
         else:
             self._close()
 
-    async def _exchange(self, protocol: ResponseHandler, head: bytes) -> Answer:
+    async def _exchange(self, protocol: ResponseHandler, head: bytes, now: float) -> Answer:
         request = self._request
         deadlines = request.deadlines
         whole = deadlines.whole
@@ -233,9 +234,10 @@ class DirectExchange:
             read_bufsize=READ_BYTES,
             timeout_ceil_threshold=EXACT,
         )
-        self.due_at = self._loop.time() + deadlines.first_byte
-        self._until = self.due_at if whole is None else self._began_at + whole
-        self.due_at = min(self.due_at, self._until)
+        due_at = now + deadlines.first_byte
+        self._until = until = due_at if whole is None else self._began_at + whole
+        # Not `min`: a call takes ten times as long.
+        self.due_at = due_at if due_at < until else until  # noqa: FURB136
         # Before the first write: a platform that reads nothing would hold the exchange for ever.
         self._timer.add(self)
         transport = protocol.transport
@@ -305,9 +307,7 @@ class DirectExchange:
 
 def _head(request: Request, target: str, host_line: str) -> bytes:
     """The request line and the headers."""
-    text = f"{request.method} {target} HTTP/1.1\r\n{host_line}"
-    for name, value in request.headers.items():
-        text += f"{name}: {value}\r\n"
+    text = f"{request.method} {target} HTTP/1.1\r\n{host_line}{request.headers.text}"
     lines = len(request.headers) + 2
     if request.body is not None or request.method == "POST":
         text += f"Content-Length: {len(request.body or b'')}\r\n"

@@ -17,7 +17,7 @@ from aiohttp.connector import Connection
 
 from orchestrator.apify.http.deadlines import DeadlineTimer
 from orchestrator.apify.http.direct_transport import WRITE_BYTES, DirectExchange, Origin
-from orchestrator.apify.http.transport import Deadlines, Request
+from orchestrator.apify.http.transport import Deadlines, Headers, Request
 from orchestrator.errors import RequestTimeout
 
 URL = "http://probe.invalid"
@@ -95,7 +95,7 @@ class _Place:
         self, method: str, body: bytes | None = None, *, whole: float | None = SMALL.whole
     ) -> DirectExchange:
         self.wire.is_answered = False
-        request = Request(method, URL, {}, SMALL._replace(whole=whole), body)
+        request = Request(method, URL, Headers({}), SMALL._replace(whole=whole), body)
         return DirectExchange(self._loop, DeadlineTimer(self._loop), self._origin, "/", request)
 
 

@@ -51,18 +51,19 @@ class Answer:
 
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body, decoded."""
-        headers = self.headers
-        length = whole_number(headers.get("Content-Length"))
         # The length of an encoded body says nothing about its decoded size, which has the limit.
-        if length is not None and "Content-Encoding" not in headers:
-            if length > limit_bytes:
-                raise self._too_long(limit_bytes)
+        if "Content-Encoding" not in self.headers:
             content = self._content
-            try:
-                # A small body arrives together with its headers: nothing to wait for then.
-                return content.read_nowait() if content.is_eof() else await content.read()
-            except FAILURES as error:
-                raise failure(error, self._request, answered=True) from error
+            # A small body arrives together with its headers: nothing to wait for then.
+            is_there = content.is_eof()
+            length = content.total_bytes if is_there else self._length()
+            if length is not None:
+                if length > limit_bytes:
+                    raise self._too_long(limit_bytes)
+                try:
+                    return content.read_nowait() if is_there else await content.read()
+                except FAILURES as error:
+                    raise failure(error, self._request, answered=True) from error
         body = bytearray()
         async for chunk in self.chunks():
             body += chunk
@@ -73,7 +74,8 @@ class Answer:
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, decoded, in pieces as they arrive."""
         try:
-            decoder = decoder_for(self.headers.get("Content-Encoding", ""))
+            encoding = self.headers.get("Content-Encoding")
+            decoder = None if encoding is None else decoder_for(encoding)
             content = self._content
             # A small body arrives together with its headers: nothing to wait for then.
             while chunk := content.read_nowait() if content.is_eof() else await content.readany():
@@ -89,6 +91,9 @@ class Answer:
             raise
         except FAILURES as error:
             raise failure(error, self._request, answered=True) from error
+
+    def _length(self) -> int | None:
+        return whole_number(self.headers.get("Content-Length"))
 
     def _too_long(self, limit_bytes: int) -> PlatformError:
         return _place(ServerFault(f"the answer is longer than {limit_bytes} bytes"), self._request)

@@ -30,7 +30,13 @@ from yarl import URL
 
 from orchestrator.apify.http import network_environment
 from orchestrator.apify.http.response_body import FAILURES, Answer, failure
-from orchestrator.apify.http.transport import EXACT, KEEPALIVE_SECS, Deadlines, Request
+from orchestrator.apify.http.transport import (
+    EXACT,
+    KEEPALIVE_SECS,
+    Deadlines,
+    Headers,
+    Request,
+)
 
 
 class BrokeAfterSending(ClientConnectionError):
@@ -111,7 +117,7 @@ class SessionExchange:
         headers = request.headers
         if proxy is not None and request.url.startswith("http:"):
             # Without a tunnel the proxy reads the request's own headers.
-            headers = {**headers, **proxy.headers}
+            headers = Headers({**headers, **proxy.headers})
         deadlines = request.deadlines
         try:
             # The library's deadline of the first byte ends with an interim answer (1xx).

@@ -41,6 +41,21 @@ class Deadlines(NamedTuple):
     whole: float | None
 
 
+class Headers(dict[str, str]):
+    """
+    The headers of a request, which never change: most requests of a client share them.
+
+    Attributes:
+        text: as they are written, each on its line.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__(headers)
+        self.text = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+
+
 class Request(NamedTuple):
     """
     One request.
@@ -54,7 +69,7 @@ class Request(NamedTuple):
 
     method: str
     url: str
-    headers: Mapping[str, str]
+    headers: Headers
     deadlines: Deadlines
     body: bytes | None = None
 

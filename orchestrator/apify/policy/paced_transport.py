@@ -20,7 +20,7 @@ from orchestrator.apify.http.download import Opened
 from orchestrator.apify.http.transport import Request, Response, Transport
 from orchestrator.apify.options import ClientOptions
 from orchestrator.apify.policy.platform_clock import PlatformClock
-from orchestrator.apify.policy.rate_limits import Lane, Pacer, Rate
+from orchestrator.apify.policy.rate_limits import Lane, Pacer
 from orchestrator.apify.policy.redirects import MAX_REDIRECTS, redirected
 from orchestrator.apify.policy.refusals import refusal
 from orchestrator.errors import PlatformError, RateLimited, ServerFault, TransientError
@@ -71,6 +71,7 @@ class PacedTransport:
     Attributes:
         stats: counts `requests`; whoever repeats counts the rest.
         clock: the platform's.
+        pacer: has the flow of requests to each resource.
     """
 
     def __init__(
@@ -81,11 +82,7 @@ class PacedTransport:
         self._transport = transport
         self._options = options
         self._now = now
-        self._pacer = Pacer()
-
-    def lane(self, resource: str, rate: Rate) -> Lane:
-        """The flow of requests to one resource."""
-        return self._pacer.lane(resource, rate, self._now())
+        self.pacer = Pacer()
 
     async def fetch(
         self, request: Request, lane: Lane, *, follow: bool = True, until: float = FOREVER
@@ -129,7 +126,8 @@ class PacedTransport:
             if now >= self.clock.renew_at:
                 self.clock.read(response.headers, now)
             if response.status < FIRST_REDIRECT:
-                await _checked(exchange, response, check)
+                if check is not None:
+                    await _checked(exchange, response, check)
                 return exchange, response
             if response.status == TOO_MANY_REQUESTS:
                 lane.learn(response.headers.get("X-RateLimit-Limit", ""))
@@ -178,20 +176,20 @@ class PacedTransport:
         if wait > 0.0:
             await anyio.sleep(wait)
             now = self._now()
-        wait = self._pacer.account.reserve(now) or 0.0
+        wait = self.pacer.account.reserve(now) or 0.0
         if wait > 0.0:
             # Requests that wait are sent together, at the next tick: what follows then arrives in
             # groups, which costs far less than one wake-up for each.
-            now = self._now()
             await anyio.sleep(math.ceil((now + wait) / TICK_SECS) * TICK_SECS - now)
-        if self._now() >= until:
+            now = self._now()
+        if now >= until:
             # The process was paused: another one may have searched for its run meanwhile.
             raise _not_sent(request, "its deadline passed while it waited for its turn")
         deadlines = request.deadlines
         if until == FOREVER or deadlines.whole is None:
             return request
         # The wait for a turn counts too: else a late start could act after its search has begun.
-        elapsed = self._now() - (until - self._options.start_deadline_secs)
+        elapsed = now - (until - self._options.start_deadline_secs)
         if elapsed < MOMENT_SECS:
             return request
         # The wait that the platform was asked for is not part of the start's own deadline.
@@ -209,11 +207,9 @@ def _not_sent(request: Request, reason: str) -> RateLimited:
 
 
 async def _checked(
-    exchange: AbstractAsyncContextManager[Response], response: Response, check: Check | None
+    exchange: AbstractAsyncContextManager[Response], response: Response, check: Check
 ) -> None:
     """Closes an exchange whose answer cannot be what was asked for."""
-    if check is None:
-        return
     try:
         check(response)
     except BaseException as error:

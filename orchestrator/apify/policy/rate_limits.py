@@ -33,7 +33,7 @@ RECOVERY_PER_SEC = 1 / 60
 FORGET_FROM = 1024
 
 
-class Rate(Enum):
+class Rate(float, Enum):
     """The published limits of one resource, requests a second (API reference, "Rate limiting")."""
 
     DEFAULT = 60.0
@@ -70,11 +70,14 @@ class Lane:
         """
         if self.factor < 1.0:
             self._recover(now)
+        if self.next_at <= now:
+            # Idle time is not saved up: a burst never runs further ahead than BURST_SECS.
+            self.next_at = now + self.interval
+            return 0.0
         wait = self.next_at - now - BURST_SECS
         if wait > patience_secs:
             return None
-        # Idle time is not saved up: a burst never runs further ahead than BURST_SECS.
-        self.next_at = (max(self.next_at, now)) + self.interval
+        self.next_at += self.interval
         return max(0.0, wait)
 
     def learn(self, text: str) -> None:
@@ -145,7 +148,7 @@ class Pacer:
         if lane is None:
             if len(self._lanes) >= self._forget_at:
                 self._forget(now)
-            lane = self._lanes[resource] = Lane(rate.value)
+            lane = self._lanes[resource] = Lane(rate)
         return lane
 
     def _forget(self, now: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from urllib.parse import quote, urljoin, urlsplit
 
-from orchestrator.apify.http.transport import Request, Response
+from orchestrator.apify.http.transport import Headers, Request, Response
 
 MAX_REDIRECTS = 5
 URL_CHARACTERS = "%:/?#[]@!$&'()*+,;=~"
@@ -37,7 +37,7 @@ def redirected(request: Request, response: Response) -> Request | None:
     headers = request.headers
     # The token belongs to the platform: a storage that it redirects to must not see it.
     if (here.scheme, here.netloc) != (there.scheme, there.netloc):
-        headers = {
-            name: value for name, value in headers.items() if name.lower() != "authorization"
-        }
+        headers = Headers(
+            {name: value for name, value in headers.items() if name.lower() != "authorization"}
+        )
     return request._replace(url=url, headers=headers)

@@ -117,7 +117,7 @@ class Sender:
             PermanentError, NoRoom: the platform refuses.
         """
         began = self._now()
-        lane = self._transport.lane(call.resource, call.rate)
+        lane = self._transport.pacer.lane(call.resource, call.rate, began)
         repeats = None
         while True:
             try:
@@ -137,7 +137,7 @@ class Sender:
             PermanentError, NoRoom: the platform refuses.
         """
         began = self._now()
-        lane = self._transport.lane(call.resource, call.rate)
+        lane = self._transport.pacer.lane(call.resource, call.rate, began)
         repeats = None
         while True:
             try:
@@ -156,8 +156,9 @@ class Sender:
             RateLimited, ConnectionLost: it had none, and had none for `start_deadline_secs`.
             PermanentError, NoRoom: the platform refuses.
         """
-        until = self._now() + self._options.start_deadline_secs
-        lane = self._transport.lane(call.resource, call.rate)
+        began = self._now()
+        until = began + self._options.start_deadline_secs
+        lane = self._transport.pacer.lane(call.resource, call.rate, began)
         backoff = None
         request = call.request
         while True:
@@ -184,8 +185,9 @@ class Sender:
             PermanentError, NoRoom: the platform refuses.
         """
         options, request = self._options, call.request
-        until = self._now() + options.start_deadline_secs
-        lane = self._transport.lane(call.resource, call.rate)
+        began = self._now()
+        until = began + options.start_deadline_secs
+        lane = self._transport.pacer.lane(call.resource, call.rate, began)
         try:
             # Also limits the waits for a turn and for a connection, which `first_byte` does not.
             with anyio.fail_after(options.sync_wait_secs + options.start_deadline_secs):
