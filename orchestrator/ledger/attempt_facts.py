@@ -14,11 +14,12 @@ from orchestrator.ledger.definitions import job_of
 from orchestrator.ledger.rows import (
     attempt_of,
     collected_values,
+    end_values,
     packed,
     remedy_of,
     remedy_text,
     run_object_of,
-    run_values,
+    start_values,
     stored,
 )
 from orchestrator.ledger.transactions import (
@@ -153,7 +154,7 @@ class AttemptFacts(Transactions):
             attempt,
             state=state,
             adopted=int(adopted),
-            **run_values(run),
+            **start_values(run),
         )
 
     @transaction
@@ -179,17 +180,13 @@ class AttemptFacts(Transactions):
             ended_at: what the platform's clock shows now; None when it is not known.
             run_object: the run as the platform sent it; None where `run.json` gets it.
         """
-        # The end of a run does not change what its start fixed.
-        values = run_values(run)
-        for name in ("run_id", "dataset_id", "store_id", "memory_mbytes", "timeout_secs"):
-            del values[name]
         self._change(
             "mark_finished",
             attempt,
             straggles=int(straggles),
             ended_at=stored(ended_at),
             run_object=None if run_object is None else packed(run_object),
-            **values,
+            **end_values(run),
         )
 
     @answered_transaction

@@ -77,7 +77,11 @@ def instant(text: str | None) -> datetime | None:
 
 def stored(time: datetime | None) -> str | None:
     """A time as it is stored: ISO 8601 in UTC, so that text order is time order."""
-    return None if time is None else time.astimezone(UTC).isoformat(timespec="milliseconds")
+    if time is None:
+        return None
+    # In a third of the time of `isoformat`; without a fraction, orjson writes none.
+    text = orjson.dumps(time if time.tzinfo is UTC else time.astimezone(UTC))
+    return f"{text[1:24].decode() if time.microsecond else f'{text[1:20].decode()}.000'}+00:00"
 
 
 def batch_values(batch: Batch) -> dict[str, Any]:
@@ -231,19 +235,30 @@ def collected_values(collected: Collected | JobReport) -> dict[str, Any]:
         "size_bytes": collected.size_bytes,
         "sha256": collected.sha256,
         "records": collected.records,
-        "missing": "\n".join(collected.missing),
+        "missing": "\n".join(collected.missing) if collected.missing else "",
         "proof": None if collected.proof is None else str(collected.proof),
         "unproven": collected.unproven,
         "datasets": datasets_text(collected.datasets),
     }
 
 
-def run_values(run: Run) -> dict[str, Any]:
-    """The parameters of `mark_started` and `mark_finished` that come from a run."""
+def start_values(run: Run) -> dict[str, Any]:
+    """The parameters of `mark_started` that come from a run."""
     return {
         "run_id": run.id,
         "dataset_id": run.dataset_id,
         "store_id": run.store_id,
+        "run_status": run.status,
+        "started_at": stored(run.started_at),
+        "build_number": run.build_number,
+        "memory_mbytes": run.memory_mbytes,
+        "timeout_secs": run.timeout_secs,
+    }
+
+
+def end_values(run: Run) -> dict[str, Any]:
+    """The parameters of `mark_finished` that come from a run."""
+    return {
         "run_status": run.status,
         "status_message": run.status_message,
         "exit_code": run.exit_code,
@@ -251,9 +266,12 @@ def run_values(run: Run) -> dict[str, Any]:
         "finished_at": stored(run.finished_at),
         "cost_usd": None if run.cost_usd is None else str(run.cost_usd),
         "build_number": run.build_number,
-        "memory_mbytes": run.memory_mbytes,
-        "timeout_secs": run.timeout_secs,
     }
+
+
+def run_values(run: Run) -> dict[str, Any]:
+    """The parameters of a statement that come from a run."""
+    return start_values(run) | end_values(run)
 
 
 def report_of(row: Row) -> JobReport:

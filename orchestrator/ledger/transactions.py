@@ -144,8 +144,7 @@ class Transactions:
                 "that the ledger holds"
             )
 
-        place = {"seq": attempt.job.seq, "number": attempt.number}
-        self._db.change(query, complaint, **place, **values)
+        self._db.change(query, complaint, seq=attempt.job.seq, number=attempt.number, **values)
 
     def _write(self, query: str, **values: Any) -> None:
         self._db.change(query, None, **values)

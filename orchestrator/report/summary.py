@@ -9,6 +9,7 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from orchestrator.ledger.records import ListedAttempt, ListedJob
+from orchestrator.ledger.rows import stored
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.batches import Batch, BatchState
@@ -21,6 +22,8 @@ VERSION = 1
 
 NEWEST = "command"
 """The field of `summary.json` that was added last: a file without it is of an earlier version."""
+
+WAITING, NOT_STARTED = JobStatus.WAITING, JobStatus.NOT_STARTED
 
 NO_ATTEMPT: dict[str, JsonValue] = {
     "attempts": 0, "run_id": None, "dataset_id": None, "items": None, "bytes": None, "sha256": None,
@@ -105,23 +108,19 @@ def shown_statuses(batch: Batch, totals: Totals) -> dict[JobStatus, int]:
 
 def status_of(batch: Batch, status: JobStatus) -> JobStatus:
     """The status of a job for readers."""
-    if batch.state is not BatchState.OPEN and status is JobStatus.WAITING:
-        return JobStatus.NOT_STARTED
-    return status
+    return NOT_STARTED if status is WAITING and batch.state is not BatchState.OPEN else status
 
 
 def job_line(batch: Batch, job: ListedJob) -> dict[str, JsonValue]:
     """One line of `jobs.jsonl`."""
-    head: dict[str, JsonValue] = {
+    last = job.attempts[-1] if job.attempts else None
+    changes = None if last is None else last.input_changes
+    return {
         "key": job.key,
         "params": {**job.params},
-        "status": status_of(batch, job.status),
-    }
-    facts = _attempt_fields(job.attempts[-1]) if job.attempts else NO_ATTEMPT
-    changes = job.attempts[-1].input_changes if job.attempts else None
-    return {
-        **head,
-        **facts,
+        # As text: to write a member of an Enum takes far longer.
+        "status": str(status_of(batch, job.status)),
+        **(NO_ATTEMPT if last is None else _attempt_fields(last)),
         "error": job.error,
         "input_sha256": job.input_sha256,
         "input_changes": None if changes is None else json.loads(changes),
@@ -164,7 +163,7 @@ def _dataset_fields(other: OtherDataset) -> dict[str, JsonValue]:
 
 
 def _proof_fields(proof: Proof) -> dict[str, JsonValue]:
-    return {"by": proof.by, "after_secs": proof.after_secs, "stored": proof.stored}
+    return {"by": str(proof.by), "after_secs": proof.after_secs, "stored": proof.stored}
 
 
 def times(batch: Batch, totals: Totals) -> dict[str, float]:
@@ -189,7 +188,8 @@ def cost_words(totals: Totals) -> str:
 
 def moment(time: datetime | None) -> str | None:
     """A time as the files hold it: ISO 8601, UTC, milliseconds."""
-    return None if time is None else time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    text = stored(time)
+    return None if text is None else f"{text.removesuffix('+00:00')}Z"
 
 
 def number(money: Decimal) -> float:

@@ -91,7 +91,8 @@ class BatchPage:
     def add(self, listed: ListedJob) -> None:
         """Adds a job; the caller adds all in the order of the spec."""
         job = shown_job(self.facts.batch, listed)
-        flags = job_marks(job, usual_of(self.facts.usual, listed.key))
+        usual = self.facts.usual
+        flags = job_marks(job, usual_of(usual, listed.key)) if usual else 0
         if listed.key in self._near_cap:
             flags |= NEAR_CAP
         self.table.add(job, flags)

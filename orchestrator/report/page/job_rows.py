@@ -10,12 +10,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from heapq import merge
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -32,32 +31,32 @@ MOST_BYTES = 3_900_000
 LONGEST_VALUE = 80
 LONGEST_ERROR = 400
 STATUSES = tuple(JobStatus)
+ACTOR = TargetKind.ACTOR
+FIRST_STATUSES = FAILED_JOB_STATUSES | {JobStatus.RUNNING}
+"""The statuses of jobs that no others push out."""
+
 STRAGGLER, NEAR_CAP, HAS_LOG, REUSED, SLOWER, DEARER, FEWER = (1 << bit for bit in range(7))
 """The flags of a row, which the script names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownJob:
+class ShownJob(NamedTuple):
     """
     A job with the figures that people look for.
 
     Attributes:
+        actor: what it runs, in words.
         params: as text.
         secs: of its last run; None while it is in progress.
         cost_usd: of all its runs; None when no cost is known.
     """
 
     listed: ListedJob
+    actor: str
     params: Mapping[str, str]
     status: JobStatus
     items: int | None
     secs: float | None
     cost_usd: Decimal | None
-
-    @property
-    def actor(self) -> str:
-        """What it runs."""
-        return actor_words(self.listed.target)
 
     @property
     def last(self) -> ListedAttempt | None:
@@ -67,7 +66,7 @@ class ShownJob:
 
 def actor_words(target: Target) -> str:
     """An Actor by its name; a task with a word that says so."""
-    return plain(target.id if target.kind is TargetKind.ACTOR else f"task {target.id}")
+    return plain(target.id if target.kind is ACTOR else f"task {target.id}")
 
 
 def shown_job(batch: Batch, listed: ListedJob) -> ShownJob:
@@ -81,6 +80,7 @@ def shown_job(batch: Batch, listed: ListedJob) -> ShownJob:
     }
     return ShownJob(
         listed=listed,
+        actor=actor_words(listed.target),
         params={name: text_of(value) for name, value in listed.params.items()},
         status=status_of(batch, listed.status),
         items=None if last is None else last.items,
@@ -162,8 +162,7 @@ class JobTable:
 
     def add(self, job: ShownJob, flags: int) -> None:
         """Adds a job; the caller adds all in the order of the spec."""
-        is_first = job.status in FAILED_JOB_STATUSES or job.status is JobStatus.RUNNING
-        rows = self._first if is_first else self._others
+        rows = self._first if job.status in FIRST_STATUSES else self._others
         if rows.size_bytes >= self._most:
             self.left_out += 1
             return
@@ -224,12 +223,15 @@ class JobTable:
             return 0
         flags = HAS_LOG if job.listed.has_log and not last.is_open else 0
         flags |= REUSED if last.reused_from is not None else 0
-        return flags | (STRAGGLER if any(one.is_straggler for one in job.listed.attempts) else 0)
+        for one in job.listed.attempts:
+            flags |= STRAGGLER if one.is_straggler else 0
+        return flags
 
     def _values(self, params: Mapping[str, str]) -> list[str | None]:
         """The values in the order in which their names were first met."""
-        for name in params:
-            _place(self._names, name)
+        if params.keys() != self._names.keys():
+            for name in params:
+                _place(self._names, name)
         return [*map(params.get, self._names)]
 
 
@@ -239,6 +241,8 @@ def _other_inputs(attempts: Sequence[ListedAttempt]) -> str:
     for one in attempts:
         if one.input_changes is not None:
             numbers.setdefault(one.input_changes, []).append(str(one.number))
+    if not numbers:
+        return ""
     return " · ".join(
         f"attempt {', '.join(of)} with {_short(changes)}" for changes, of in numbers.items()
     )

@@ -77,11 +77,11 @@ def bars_by_tone(bars: Iterable[tuple[str, float, float, int]], lanes: int, lane
         lane: the height of a lane.
     """
     paths: dict[str, list[str]] = {}
-    height = max(1.0, lane - 1)
+    down = f"v{_n(max(1.0, lane - 1))}h-"
+    tops = [_n(row * lane) for row in range(lanes)]
     for tone, x, width, row in bars:
-        paths.setdefault(tone, []).append(
-            f"M{_n(x)} {_n(row * lane)}h{_n(width)}v{_n(height)}h-{_n(width)}z"
-        )
+        across = _n(width)
+        paths.setdefault(tone, []).append(f"M{_n(x)} {tops[row]}h{across}{down}{across}z")
     drawn = (f'<path class="{tone}" d="{"".join(path)}"></path>' for tone, path in paths.items())
     return _svg("lanes", lanes * lane, "".join(drawn))
 

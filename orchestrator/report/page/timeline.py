@@ -23,6 +23,8 @@ SORTED_AT_ONCE = 4096
 TICKS = 5
 DAY_SECS = 86_400
 TONES = ("good", "bad", "going")
+GOOD, BAD, GOING = range(len(TONES))
+SUCCEEDED = JobStatus.SUCCEEDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +77,16 @@ class Timeline:
         self._by_start, self._by_end = _order(self._starts), _order(self._ends)
         span = max(end - begin, 1.0)
         lanes, used = self._lanes()
-        counts, most = self._levels(begin, span, None)
-        memory, most_memory = self._levels(begin, span, self._memory)
+        counts, memory = self._levels(begin, span)
+        most_memory = max(memory)
         words = at_hour if span < DAY_SECS else at_day_and_hour
         times = (begin + span * tick / (TICKS - 1) for tick in range(TICKS))
         return TimelineView(
             runs=len(self._starts),
             ticks=[words(datetime.fromtimestamp(at, UTC), zone) for at in times],
-            concurrency=Curve(chart=svg.steps(counts, limit=max_runs), peak=most, limit=max_runs),
+            concurrency=Curve(
+                chart=svg.steps(counts, limit=max_runs), peak=max(counts), limit=max_runs
+            ),
             memory=Curve(
                 chart=svg.steps(memory, limit=max_memory_mbytes),
                 peak=most_memory,
@@ -93,27 +97,40 @@ class Timeline:
             lanes=None if used > MOST_LANES else self._drawn(lanes, used, begin, span),
         )
 
-    def _levels(
-        self, begin: float, span: float, weights: array[int] | None
-    ) -> tuple[list[int], int]:
-        """The highest level of each column, and of all."""
-        # Not a list of pairs: a million runs would take hundreds of megabytes.
-        weight_of = (lambda _: 1) if weights is None else weights.__getitem__
-        ends = ((self._ends[place], -weight_of(place)) for place in self._by_end)
-        starts = ((self._starts[place], weight_of(place)) for place in self._by_start)
-        # At one instant, ends come first: their room is free for what begins then.
-        events = merge(ends, starts)
-        highest, level = [0] * COLUMNS, 0
-        column = 0
-        for at, change in events:
-            reached = min(COLUMNS - 1, int((at - begin) / span * COLUMNS))
-            # The level holds until this event, through all columns between.
-            for passed in range(column + 1, reached + 1):
-                highest[passed] = level
-            column = reached
-            level += change
-            highest[column] = max(highest[column], level)
-        return highest, max(highest)
+    def _levels(self, begin: float, span: float) -> tuple[list[int], list[int]]:
+        """The most runs, and the most memory, at once in each column."""
+        counts, memory = [0] * COLUMNS, [0] * COLUMNS
+        count = held = column = 0
+        for at, place, change in self._events():
+            reached = int((at - begin) / span * COLUMNS)
+            if reached >= COLUMNS:
+                reached = COLUMNS - 1
+            if reached > column:
+                # The levels hold until this event, through all columns between.
+                counts[column + 1 : reached + 1] = [count] * (reached - column)
+                memory[column + 1 : reached + 1] = [held] * (reached - column)
+                column = reached
+            count += change
+            held += change * self._memory[place]
+            if count > counts[column]:
+                counts[column] = count
+            if held > memory[column]:
+                memory[column] = held
+        return counts, memory
+
+    def _events(self) -> Iterator[tuple[float, int, int]]:
+        """Starts and ends in their order: the time, the place of the run, and 1 or -1."""
+        starts, ends, by_end = self._starts, self._ends, self._by_end
+        ended, runs = 0, len(ends)
+        for place in self._by_start:
+            at = starts[place]
+            # At one instant, ends come first: their room is free for what begins then.
+            while ended < runs and ends[by_end[ended]] <= at:
+                yield ends[by_end[ended]], by_end[ended], -1
+                ended += 1
+            yield at, place, 1
+        for place in by_end[ended:]:
+            yield ends[place], place, -1
 
     def _lanes(self) -> tuple[bytearray, int]:
         """The lane of each run in the order of their starts; stops when there are too many."""
@@ -171,8 +188,7 @@ def _order(times: array[float]) -> array[int]:
 
 def _tone_of(attempt: ListedAttempt) -> int:
     # A run that has ended is drawn by its end while its results are still downloaded.
-    if attempt.is_open and attempt.finished_at is None:
-        return TONES.index("going")
-    if attempt.outcome is None:
-        return TONES.index("good" if attempt.run_status == JobStatus.SUCCEEDED else "bad")
-    return TONES.index("good" if attempt.outcome == JobStatus.SUCCEEDED else "bad")
+    if attempt.finished_at is None and attempt.is_open:
+        return GOING
+    said = attempt.run_status if attempt.outcome is None else attempt.outcome
+    return GOOD if said == SUCCEEDED else BAD

@@ -125,6 +125,8 @@ class SourcesCheck:
 
     def add(self, job: Job) -> None:
         """Looks at a job of the spec."""
+        if not self._sweeps:
+            return
         key = job.key.lower()
         for number, sweep in enumerate(self._sweeps):
             for pattern in sweep.rows.needs:
