@@ -163,23 +163,26 @@ class Collector:
     async def _collect(
         self, job: Job, run: Run, run_json: bytes | None, *, kept: ItemsFile | None, resumes: bool
     ) -> Collected:
-        folder = self.folder_of(job.key)
+        plan = job.collect
+        folder = f"{self._folder}/{job.key}"
         # A key with None means that the answer was the output record, which is on disk already.
         has_output = job.key in self._answers
         answer = self._answers.pop(job.key, None)
-        missing = await self._collect_output(job, run, folder, has_output=has_output)
+        missing: tuple[str, ...] = ()
+        if plan.output and not has_output:
+            missing = await self._collect_output(job, run, folder)
         records = None
-        if job.collect.records:
+        if plan.records:
             records, unfetched = await self._collect_records(job, run, folder)
             missing += unfetched
-        if job.collect.log:
+        if plan.log:
             await self._fetch_log(folder, run)
-        if run_json is None and (job.collect.run or job.collect.datasets):
+        if run_json is None and (plan.run or plan.datasets):
             # The run exists, so a single refusal is not believed.
             run_json = (await self._client.runs.get(run.id, insist=True)).to_json()
         contents = await self._described(job, run_json)
-        others = await self._collect_others(job, folder, run_json)
-        if not job.collect.items:
+        others = await self._collect_others(job, folder, run_json) if plan.datasets else ()
+        if not plan.items:
             await self._save(folder, contents)
             return Collected(records=records, missing=missing, unproven=NOT_WANTED, datasets=others)
         items = await self._collect_items(
@@ -187,9 +190,9 @@ class Collector:
         )
         if items.data is not None:
             # Few items are saved with the other files: one round of flushes for all.
-            contents = {items_name(job.collect.query): items.data, **contents}
+            contents = {items_name(plan.query): items.data, **contents}
         await self._save(folder, contents)
-        unproven = items.unproven or _unproven_of(others)
+        unproven = items.unproven or (_unproven_of(others) if others else None)
         return Collected(
             items=items.items,
             size_bytes=items.size_bytes,
@@ -199,15 +202,13 @@ class Collector:
             proof=None if unproven else items.proof,
             unproven=unproven,
             datasets=others,
-            elsewhere=await self._elsewhere(job, items, run_json),
+            elsewhere=None if items.stored else await self._elsewhere(job, run_json),
         )
 
     async def _collect_others(
-        self, job: Job, folder: Path, run_json: bytes | None
+        self, job: Job, folder: str, run_json: bytes | None
     ) -> tuple[OtherDataset, ...]:
         wanted = job.collect.datasets
-        if not wanted:
-            return ()
         aliases = aliases_of(run_json)
         collected = await collect_aliased(
             self._datasets, folder, wanted_aliases(wanted, aliases), job.collect.query
@@ -216,10 +217,8 @@ class Collector:
         shared = [OtherDataset(name=name) for name in shared_names(wanted, aliases)]
         return (*collected, *shared)
 
-    async def _elsewhere(self, job: Job, items: ItemsFile, run_json: bytes | None) -> str | None:
+    async def _elsewhere(self, job: Job, run_json: bytes | None) -> str | None:
         """Which other datasets of a run hold items, where its default one holds none."""
-        if items.stored:
-            return None
         filled = []
         for alias, dataset_id in sorted(aliases_of(run_json).items()):
             try:
@@ -245,15 +244,22 @@ class Collector:
             DiskFull, OutputLost.
         """
         async with keeping_attempts(self.folder_of(job.key), number):
-            await self._save(self.folder_of(job.key), await self._described(job, run_json))
+            contents = await self._described(job, run_json)
+            await self._save(f"{self._folder}/{job.key}", contents)
 
     async def _described(self, job: Job, run_json: bytes | None) -> dict[str, bytes]:
-        files = await self._input_files(job) if job.collect.input else {}
+        files = {}
+        if job.collect.input:
+            if job.input.path is not None:
+                name = f"input.{extension(job.input.content_type)}"
+                files[name] = await to_thread.run_sync(Path(job.input.path).read_bytes)
+            elif job.input.body is not None:
+                files["input.json"] = job.input.body
         if job.collect.run and run_json is not None:
             files["run.json"] = run_json
         return files
 
-    async def _save(self, folder: Path, contents: Mapping[str, bytes]) -> None:
+    async def _save(self, folder: str, contents: Mapping[str, bytes]) -> None:
         if contents:
             await self._files.save(folder, contents)
 
@@ -261,7 +267,7 @@ class Collector:
         self,
         job: Job,
         run: Run,
-        folder: Path,
+        folder: str,
         *,
         kept: ItemsFile | None,
         answer: ItemsFile | None,
@@ -284,19 +290,16 @@ class Collector:
             await self._files.remove_part(folder, part=answer_part(query))
         return await self._datasets.fetch(folder, run.dataset_id, query, resumes=resumes)
 
-    async def _collect_output(
-        self, job: Job, run: Run, folder: Path, *, has_output: bool
-    ) -> tuple[str, ...]:
+    async def _collect_output(self, job: Job, run: Run, folder: str) -> tuple[str, ...]:
         key = job.output_record_key
-        if job.collect.output and not has_output:
-            try:
-                if not await self._save_own_input(job, folder, "output.json", key):
-                    await self._fetch(folder, output_name, run.store_id, key)
-            except NotFound:
-                return (f"record {key}",)
+        try:
+            if not await self._save_own_input(job, folder, "output.json", key):
+                await self._fetch(folder, output_name, run.store_id, key)
+        except NotFound:
+            return (f"record {key}",)
         return ()
 
-    async def _save_own_input(self, job: Job, folder: Path, name: str, key: str) -> bool:
+    async def _save_own_input(self, job: Job, folder: str, name: str, key: str) -> bool:
         """
         Saves the input of a job as the spec has it; returns whether that record is it.
 
@@ -308,7 +311,7 @@ class Collector:
         return True
 
     async def _collect_records(
-        self, job: Job, run: Run, folder: Path
+        self, job: Job, run: Run, folder: str
     ) -> tuple[int, tuple[str, ...]]:
         """
         Fetches the records whose keys match a pattern.
@@ -329,30 +332,24 @@ class Collector:
             if name.lower() in taken:
                 name = other_file_name(key)
             taken.add(name.lower())
-            records = folder / "records"
+            records = f"{folder}/records"
             if key in STEP_KEYS or await self._save_own_input(job, records, name, key):
                 continue
             await self._fetch(records, partial(_constant, name), run.store_id, key, is_listed=True)
         return len(taken), tuple(missing)
 
-    async def _fetch_step(self, folder: Path, store_id: StoreId, key: str) -> bool:
+    async def _fetch_step(self, folder: str, store_id: StoreId, key: str) -> bool:
         """Downloads a record whose key looks like a path step; returns whether it is the record."""
-        records, name = folder / "records", file_name(key)
+        records, name = f"{folder}/records", file_name(key)
         try:
             await self._fetch(records, partial(_constant, name), store_id, key)
         except NotFound:
             return False
-        path = records / name
-        # A store's own description is small, so a large record need not be parsed.
-        is_small = path.stat().st_size <= MOST_STORE_BYTES
-        if is_small and is_store_itself(path.read_bytes(), store_id):
-            path.unlink()
-            return False
-        return True
+        return not _remove_store_itself(Path(records, name), store_id)
 
     async def _fetch(
         self,
-        folder: Path,
+        folder: str,
         name: Callable[[Download], str],
         store_id: StoreId,
         key: str,
@@ -368,7 +365,7 @@ class Collector:
             sizes=self._sizes,
         )
 
-    async def _fetch_log(self, folder: Path, run: Run) -> None:
+    async def _fetch_log(self, folder: str, run: Run) -> None:
         await fetch_blob(
             self._files,
             folder,
@@ -378,16 +375,19 @@ class Collector:
             sizes=self._sizes,
         )
 
-    async def _input_files(self, job: Job) -> dict[str, bytes]:
-        if job.input.path is not None:
-            name = f"input.{extension(job.input.content_type)}"
-            return {name: await to_thread.run_sync(Path(job.input.path).read_bytes)}
-        return {} if job.input.body is None else {"input.json": job.input.body}
-
 
 def output_name(download: Download) -> str:
     """The name of the output record's file, by its content type."""
     return f"output.{extension(download.content_type)}"
+
+
+def _remove_store_itself(path: Path, store_id: StoreId) -> bool:
+    """Deletes the file of a record that is the store's own description; whether it was that."""
+    # Such a description is small, so a large record need not be parsed.
+    if path.stat().st_size > MOST_STORE_BYTES or not is_store_itself(path.read_bytes(), store_id):
+        return False
+    path.unlink()
+    return True
 
 
 def _unproven_of(others: Sequence[OtherDataset]) -> str | None:

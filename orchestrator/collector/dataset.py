@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import anyio
 
@@ -27,7 +26,7 @@ from orchestrator.loop_clock import loop_time
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
 from orchestrator.model.proofs import FEWER, MORE, Proof, ProvenBy
-from orchestrator.store.atomic_files import Files
+from orchestrator.store.atomic_files import Files, Folder
 from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
 DISAGREEMENT_SECS = 15.0
@@ -63,7 +62,7 @@ class Datasets:
         self._sizes = sizes
 
     def download(
-        self, folder: Path, dataset_id: DatasetId, query: ItemsQuery, *, name: str | None = None
+        self, folder: Folder, dataset_id: DatasetId, query: ItemsQuery, *, name: str | None = None
     ) -> ItemsDownload:
         """A download that has not begun."""
         return ItemsDownload(
@@ -79,7 +78,7 @@ class Datasets:
 
     async def fetch(
         self,
-        folder: Path,
+        folder: Folder,
         dataset_id: DatasetId,
         query: ItemsQuery,
         *,
@@ -99,15 +98,14 @@ class Datasets:
 
         Cancellation: nothing half written gets a final name.
         """
-        began_at, repeats = loop_time(), 0
+        began_at, repeats, is_last = loop_time(), 0, False
         while True:
-            is_last = loop_time() - began_at > DISAGREEMENT_SECS
             download = self.download(folder, dataset_id, query, name=name)
             try:
-                items = await fetch(download, resumes=resumes)
+                items = await fetch(download, resumes=resumes, after_secs=self._settled_after_secs)
                 # A download of plain JSON Lines continues where it is, and has waited already.
-                if items.stored == items.counted or query == PLAIN or is_last:
-                    items = self._judged(items, dataset_id, query)
+                if items.proof is not None or query == PLAIN or is_last:
+                    items = _judged(items, dataset_id, query)
                     if items.data is None:
                         await download.publish()
                     return items
@@ -122,9 +120,10 @@ class Datasets:
                 download.discard()
             await anyio.sleep(retry_pause_secs(repeats))
             repeats += 1
+            is_last = loop_time() - began_at > DISAGREEMENT_SECS
 
     async def fetch_file(
-        self, folder: Path, dataset_id: DatasetId, query: ItemsQuery, *, name: str
+        self, folder: Folder, dataset_id: DatasetId, query: ItemsQuery, *, name: str
     ) -> ItemsFile:
         """As `fetch`, and saves the bytes too."""
         items = await self.fetch(folder, dataset_id, query, name=name)
@@ -155,26 +154,24 @@ class Datasets:
         proof = Proof(by=ProvenBy.LOOK, after_secs=self._settled_after_secs, stored=items.stored)
         return replace(items, proof=proof, unproven=None)
 
-    async def publish_answer(self, folder: Path, query: ItemsQuery) -> bool:
+    async def publish_answer(self, folder: Folder, query: ItemsQuery) -> bool:
         """Gives the items of a synchronous answer their final name; False when there are none."""
         return await self._files.publish_part(folder, items_name(query), part=answer_part(query))
 
-    def _judged(self, items: ItemsFile, dataset_id: DatasetId, query: ItemsQuery) -> ItemsFile:
-        # As many as counted: proven. More: the count lags. Fewer: items are missing, or the format
-        # has rows that cannot be counted for certain.
-        if items.stored == items.counted:
-            proof = Proof(
-                by=ProvenBy.DOWNLOAD, after_secs=self._settled_after_secs, stored=items.stored
-            )
-            return replace(items, proof=proof)
-        if items.stored > items.counted:
-            return replace(items, unproven=MORE)
-        if query.format in EXACT_FORMATS:
-            raise TruncatedBody(
-                f"dataset {dataset_id}: the platform counts {items.counted} items and gives "
-                f"{items.stored}"
-            )
-        return replace(items, unproven=FEWER)
+
+def _judged(items: ItemsFile, dataset_id: DatasetId, query: ItemsQuery) -> ItemsFile:
+    # More than counted: the count lags. Fewer: items are missing, or the format has rows that
+    # cannot be counted for certain.
+    if items.proof is not None:
+        return items
+    if items.stored > items.counted:
+        return replace(items, unproven=MORE)
+    if query.format in EXACT_FORMATS:
+        raise TruncatedBody(
+            f"dataset {dataset_id}: the platform counts {items.counted} items and gives "
+            f"{items.stored}"
+        )
+    return replace(items, unproven=FEWER)
 
 
 async def count_behind(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Callable
+from functools import lru_cache
 from typing import IO, Protocol
 from xml.parsers import expat
 
@@ -202,6 +203,8 @@ def rows_of_workbook(file: IO[bytes]) -> int | None:
     return counter.rows()
 
 
+# A batch has few different queries, and asks this for each job.
+@lru_cache(maxsize=1024)
 def keeps_every_item(query: ItemsQuery) -> bool:
     """Whether each stored item is one item of the answer: no filter drops or splits any."""
     return not any(getattr(query, name) for name in DROPPING)

@@ -11,8 +11,6 @@ item first, come by one request, which is repeated as a whole.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anyio
 
 from orchestrator.apify import ApifyClient, Download
@@ -24,8 +22,7 @@ from orchestrator.errors import TransientError, TruncatedBody
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
-from orchestrator.store.atomic_files import Files
-from orchestrator.store.file_names import file_name
+from orchestrator.store.atomic_files import Files, Folder
 from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
 EXCESS_RANGES = 40
@@ -53,7 +50,7 @@ class ItemsDownload:
         client: ApifyClient,
         files: Files,
         *,
-        folder: Path,
+        folder: Folder,
         name: str,
         dataset_id: DatasetId,
         query: ItemsQuery,
@@ -72,10 +69,8 @@ class ItemsDownload:
         self._settle_secs = settle_secs
         self._first = first
         self._sizes = sizes
-        # With the dataset in its name, since the job's next attempt makes another one.
-        part_name = f"{name}.{file_name(dataset_id)}"
         self._writer = ItemWriter(
-            files, folder=folder, name=name, part_name=part_name, query=query, sizes=sizes
+            files, folder=folder, name=name, dataset_id=dataset_id, query=query, sizes=sizes
         )
         self._by_line = self._writer.by_line
         self._by_range = query.format == "jsonl" and not query.desc
@@ -203,9 +198,14 @@ class ItemsDownload:
         elif self.place != other.place:
             raise TruncatedBody(f"dataset {self._dataset_id}: a range has more or fewer items")
 
-    async def finish(self) -> ItemsFile:
-        """What was read; `publish` gives it its name."""
-        return await self._writer.finish(self._total, self._processed)
+    async def finish(self, after_secs: float) -> ItemsFile:
+        """
+        What was read; `publish` gives it its name.
+
+        Args:
+            after_secs: how long ago the run had ended when this began, at least.
+        """
+        return await self._writer.finish(self._total, self._processed, after_secs)
 
     async def publish(self) -> None:
         """Gives the part file, if there is one, its final name."""
@@ -244,7 +244,9 @@ class ItemsDownload:
                 return error
         if self._by_range:
             self._writer.end_line()
-        self._processed += download.count or 0
+        # Of lines that are items, all that were read are there.
+        if not self._by_line:
+            self._processed += download.count or 0
         if limit is None:
             self._passed, self._is_whole = self._total, True
         else:

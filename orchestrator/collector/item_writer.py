@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import hashlib
 from io import BytesIO
-from pathlib import Path
 
 from anyio import to_thread
 
 from orchestrator.collector.item_counter import counter_of, rows_of_workbook, shown_rows, stored_in
 from orchestrator.collector.items_file import ItemsFile
+from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
-from orchestrator.store.atomic_files import Files
+from orchestrator.model.proofs import Proof, ProvenBy
+from orchestrator.store.atomic_files import Files, Folder
+from orchestrator.store.file_names import file_name
 from orchestrator.store.part_file import Mark, PartFile
 from orchestrator.store.sink import Sink
 from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
 PLAIN = ItemsQuery()
 """JSON Lines without filters."""
+
+# A constant: to read a member of the enumeration takes longer.
+BY = ProvenBy.DOWNLOAD
 
 
 class ItemWriter:
@@ -32,7 +37,7 @@ class ItemWriter:
     Args:
         folder: of the job.
         name: of the file.
-        part_name: of the part file, which is another one for each dataset.
+        dataset_id: makes the name of the part file, which is another one for each dataset.
 
     Attributes:
         by_line: whether each line is an item of the platform.
@@ -42,16 +47,16 @@ class ItemWriter:
         self,
         files: Files,
         *,
-        folder: Path,
+        folder: Folder,
         name: str,
-        part_name: str,
+        dataset_id: DatasetId,
         query: ItemsQuery,
         sizes: TransferSizes = USUAL_SIZES,
     ) -> None:
         self._files = files
         self._folder = folder
         self._name = name
-        self._part_name = part_name
+        self._dataset_id = dataset_id
         self._query = query
         self.by_line = query == PLAIN
         self._sink = Sink(by_line=self.by_line, sizes=sizes)
@@ -79,7 +84,7 @@ class ItemWriter:
         """Continues the part file that an earlier download of the same lines has closed, if any."""
         if not self.by_line or self._part is not None:
             return
-        kept = await self._files.reopen_part(self._folder, self._name, part=self._part_name)
+        kept = await self._files.reopen_part(self._folder, self._name, part=self._part_name())
         if kept is not None:
             self._part = kept.part
             self._sink.reset(kept.size_bytes, kept.lines)
@@ -134,13 +139,14 @@ class ItemWriter:
         """Writes what is in memory to the part file."""
         await self._write(self._sink.rest())
 
-    async def finish(self, total: int, processed: int) -> ItemsFile:
+    async def finish(self, total: int, processed: int, after_secs: float) -> ItemsFile:
         """
         What was written; `publish` gives it its name.
 
         Args:
             total: how many items the platform counts.
             processed: how many it has read for the answers, where filters may have dropped some.
+            after_secs: how long ago the run had ended when the download began, at least.
         """
         rest = self._sink.rest()
         if self._part is None:
@@ -149,13 +155,17 @@ class ItemWriter:
             await self._part.append(rest)
             sha256 = self._part.sha256()
         rows = await self._rows(rest)
+        stored = stored_in(self._query, rows, max(total, processed))
+        # As many as are counted: proven.
+        is_proven = stored == total
         return ItemsFile(
             items=total if rows is None else rows,
             size_bytes=self.size_bytes,
             sha256=sha256,
             data=None if self._part is not None else rest,
-            stored=stored_in(self._query, rows, max(total, processed)),
+            stored=stored,
             counted=total,
+            proof=Proof(by=BY, after_secs=after_secs, stored=stored) if is_proven else None,
         )
 
     async def publish(self) -> None:
@@ -180,8 +190,13 @@ class ItemWriter:
 
     async def _opened(self) -> PartFile:
         if self._part is None:
-            self._part = await self._files.open_part(self._folder, self._name, part=self._part_name)
+            part_name = self._part_name()
+            self._part = await self._files.open_part(self._folder, self._name, part=part_name)
         return self._part
+
+    def _part_name(self) -> str:
+        # With the dataset in it, since the job's next attempt makes another one.
+        return f"{self._name}.{file_name(self._dataset_id)}"
 
     async def _rows(self, rest: bytes) -> int | None:
         if self._query.format == "xlsx":

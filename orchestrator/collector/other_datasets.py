@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import orjson
 
@@ -13,6 +12,7 @@ from orchestrator.collector.items_file import ItemsFile
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
+from orchestrator.store.atomic_files import Folder
 from orchestrator.store.file_names import file_name, other_file_name
 
 FOLDER = "datasets"
@@ -52,7 +52,7 @@ def shared_names(patterns: Iterable[str], aliases: Mapping[str, DatasetId]) -> I
 
 
 async def collect_aliased(
-    datasets: Datasets, folder: Path, wanted: Mapping[str, DatasetId], query: ItemsQuery
+    datasets: Datasets, folder: Folder, wanted: Mapping[str, DatasetId], query: ItemsQuery
 ) -> list[OtherDataset]:
     """
     Downloads datasets into the folder `datasets/` of a job, one after the other.
@@ -68,7 +68,7 @@ async def collect_aliased(
             stem = other_file_name(alias)
         taken.add(stem.lower())
         name = f"{stem}.{query.format}"
-        items = await datasets.fetch_file(folder / FOLDER, dataset_id, query, name=name)
+        items = await datasets.fetch_file(f"{folder}/{FOLDER}", dataset_id, query, name=name)
         collected.append(as_collected(alias, dataset_id, name, items))
     return collected
 

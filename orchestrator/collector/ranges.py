@@ -32,12 +32,15 @@ class _Ahead:
     error: OrchestratorError | None = None
 
 
-async def fetch(download: ItemsDownload, *, resumes: bool = True) -> ItemsFile:
+async def fetch(
+    download: ItemsDownload, *, resumes: bool = True, after_secs: float = 0.0
+) -> ItemsFile:
     """
     Downloads all items of a dataset.
 
     Args:
         resumes: whether to continue what an earlier download may have left.
+        after_secs: how long ago the run has ended, at least.
 
     Raises:
         As `ItemsDownload.read`.
@@ -49,7 +52,7 @@ async def fetch(download: ItemsDownload, *, resumes: bool = True) -> ItemsFile:
     await download.read(download.place + download.range_items)
     if not download.is_whole:
         await _read_by_ranges(download)
-    return await download.finish()
+    return await download.finish(after_secs)
 
 
 async def _read_by_ranges(download: ItemsDownload) -> None:

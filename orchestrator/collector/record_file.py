@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from itertools import count
-from pathlib import Path
 
 import anyio
 
@@ -13,7 +12,7 @@ from orchestrator.apify import Download
 from orchestrator.apify.policy.request_backoff import retry_pause_secs
 from orchestrator.errors import TransientError, TruncatedBody
 from orchestrator.loop_clock import loop_time
-from orchestrator.store.atomic_files import Files
+from orchestrator.store.atomic_files import Files, Folder
 from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
 
@@ -23,7 +22,7 @@ class EndlessBody(TruncatedBody):
 
 async def fetch_blob(
     files: Files,
-    folder: Path,
+    folder: Folder,
     name: Callable[[Download], str],
     open_download: Callable[[], AbstractAsyncContextManager[Download]],
     *,
@@ -60,7 +59,7 @@ async def fetch_blob(
 
 async def save_blob(
     files: Files,
-    folder: Path,
+    folder: Folder,
     name: str,
     download: Download,
     *,

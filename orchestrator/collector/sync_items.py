@@ -6,15 +6,13 @@ The answer is made at the run's end, when the platform may not show all items ye
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from orchestrator.apify import Download
 from orchestrator.collector.item_counter import counter_of, shown_rows, stored_in
 from orchestrator.collector.items_file import ItemsFile, items_name
 from orchestrator.collector.totals import count_of
 from orchestrator.errors import TruncatedBody
 from orchestrator.model.jobs import ItemsQuery
-from orchestrator.store.atomic_files import Files
+from orchestrator.store.atomic_files import Files, Folder
 from orchestrator.store.sink import Sink
 from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
@@ -26,7 +24,7 @@ def answer_part(query: ItemsQuery) -> str:
 
 async def save_answer(
     files: Files,
-    folder: Path,
+    folder: Folder,
     query: ItemsQuery,
     download: Download,
     *,

@@ -12,8 +12,9 @@ class CountUnreadable(TruncatedBody):
 
 def count_of(download: Download) -> int:
     """How many items there are; without that header an answer is not the platform's."""
-    if download.total is not None:
-        return download.total
+    total = download.total
+    if total is not None:
+        return total
     if download.total_text is None:
         raise ServerFault("the answer has no items and is not the platform's, perhaps a gateway's")
     raise CountUnreadable(

@@ -159,6 +159,10 @@ class ItemsQuery:
     simplified: bool | None = None
     skip_failed_pages: bool | None = None
 
+    def __hash__(self) -> int:
+        # Not of all fields: a batch has few queries, and looks them up for each job.
+        return hash(self.format)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectPlan:

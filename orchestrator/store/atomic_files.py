@@ -20,6 +20,9 @@ from orchestrator.store.group_flush import Unflushed, close_all
 from orchestrator.store.part_file import KeptPart, PartFile, reopen
 from orchestrator.store.secret_warnings import warn_of_secret
 
+Folder = Path | str
+"""As text where each job has another one: to make a `Path` takes longer than to write the names."""
+
 
 class Files:
     """Saves files through a worker whose groups go through `flush_group`."""
@@ -27,7 +30,7 @@ class Files:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
 
-    async def save(self, folder: Path, contents: Mapping[str, bytes]) -> None:
+    async def save(self, folder: Folder, contents: Mapping[str, bytes]) -> None:
         """
         Saves small files into a folder, which is made if need be; returns when they are durable.
 
@@ -36,7 +39,7 @@ class Files:
         """
         await self._worker.submit(partial(_write, str(folder), contents))
 
-    async def open_part(self, folder: Path, name: str, *, part: str | None = None) -> PartFile:
+    async def open_part(self, folder: Folder, name: str, *, part: str | None = None) -> PartFile:
         """
         Begins a file that grows; it appears under its name when `PartFile.publish` returns.
 
@@ -47,7 +50,7 @@ class Files:
         handle = await self._worker.submit(partial(open_empty, path))
         return PartFile(self._worker, handle, path, f"{folder}/{name}")
 
-    async def reopen_part(self, folder: Path, name: str, *, part: str) -> KeptPart | None:
+    async def reopen_part(self, folder: Folder, name: str, *, part: str) -> KeptPart | None:
         """
         Reopens a part file of lines that this process has closed, or one that died.
 
@@ -76,7 +79,7 @@ class Files:
         grown = PartFile(self._worker, handle, path, f"{folder}/{name}", mark)
         return KeptPart(part=grown, size_bytes=mark[0], lines=lines)
 
-    async def publish_part(self, folder: Path, name: str, *, part: str) -> bool:
+    async def publish_part(self, folder: Folder, name: str, *, part: str) -> bool:
         """Gives a closed part file its final name, durably; False when it does not exist."""
         path = f"{folder}/.{part}.part"
         try:
@@ -88,7 +91,7 @@ class Files:
         await self._worker.submit(lambda: unflushed)
         return True
 
-    async def remove_part(self, folder: Path, *, part: str) -> None:
+    async def remove_part(self, folder: Folder, *, part: str) -> None:
         """Deletes a part file that was closed, if there is one."""
         path = Path(f"{folder}/.{part}.part")
         await self._worker.submit(partial(path.unlink, missing_ok=True))

@@ -20,6 +20,7 @@ class Sink:
         self._sizes = sizes
         self._pending: list[bytes] = []
         self._pending_bytes = 0
+        self._pending_lines = 0
         self._handed_bytes = 0
         self._handed_lines = 0
         self._handed_of_line = 0
@@ -42,7 +43,7 @@ class Sink:
     @property
     def lines(self) -> int:
         """Whole lines among them."""
-        return self._handed_lines + sum(map(lines_in, self._pending))
+        return self._handed_lines + self._pending_lines
 
     def feed(self, data: bytes) -> bytes | None:
         """Takes a chunk; returns what is ready to be written, or None while it is little."""
@@ -97,9 +98,10 @@ class Sink:
         return ready
 
     def _hand_out(self, ready: bytes) -> bytes:
-        self._forget()
+        """Counts what is handed out; all line ends so far are in it."""
         self._handed_bytes += len(ready)
-        self._handed_lines += lines_in(ready)
+        self._handed_lines += self._pending_lines
+        self._forget()
         if ready:
             inside = self._by_line and ready[-1] != NEWLINE
             self._handed_of_line = self._handed_of_line + len(ready) if inside else 0
@@ -122,12 +124,13 @@ class Sink:
 
     def _forget(self) -> None:
         self._pending.clear()
-        self._pending_bytes = 0
+        self._pending_bytes = self._pending_lines = 0
 
     def _keep(self, data: bytes) -> None:
         if data:
             self._pending.append(data)
             self._pending_bytes += len(data)
+            self._pending_lines += lines_in(data)
 
 
 def lines_in(data: bytes) -> int:
