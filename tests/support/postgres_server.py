@@ -16,8 +16,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,7 +70,7 @@ class PostgresServer:
         return f"postgresql://tester:{PASSWORD}@127.0.0.1:{self.port}/postgres"
 
     def make(self) -> None:
-        """Makes the database cluster, as a copy of one that all servers of this process share."""
+        """Makes the database cluster, as a copy of one that all servers share."""
         self._take_folder()
         # Not by `shutil`, which would lose the owner of each file.
         subprocess.run(["cp", "-a", str(_cluster()), str(self.folder / "data")], check=True)
@@ -134,11 +135,31 @@ class PostgresServer:
 
 @cache
 def _cluster() -> Path:
-    """A cluster that no server uses; its folder ends with this process."""
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    PostgresServer(folder).make_cluster()
+    """A cluster that no server uses; all test processes of a suite share it, the last ends it."""
+    suite = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    folder = Path(tempfile.gettempdir(), f"postgres-{suite}")
+    with _turn():
+        is_made = folder.exists()
+        folder.mkdir(exist_ok=True)
+        users = os.open(folder, os.O_RDONLY)
+        flock(users, LOCK_SH)
+        if not is_made:
+            PostgresServer(folder).make_cluster()
+    atexit.register(_leave, folder, users)
     return folder / "data"
+
+
+def _leave(folder: Path, users: int) -> None:
+    with _turn(), suppress(BlockingIOError):
+        flock(users, LOCK_EX | LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    with Path(__file__).open() as lock:
+        flock(lock, LOCK_EX)
+        yield
 
 
 def _secret_of(password: str) -> str:

@@ -46,7 +46,6 @@ SECS = {
     "test_shards_under_faults.py": 15,
     "test_shared_account.py": 5,
     "test_single_commands.py": 6,
-    "test_stops.py": 2,
     "test_supervisors.py": 2,
     "test_take_over.py": 3,
     "test_thirty_nights.py": 8,
