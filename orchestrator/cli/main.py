@@ -33,6 +33,7 @@ def main(
     Runs a command and exits with its code.
 
     Args:
+        arguments: None: those of the process, which is then the command's own.
         leave_secs: the process ends this long after a signal at the latest.
         given: options that only tests set, as `make_context` reads them: `timings`.
     """
@@ -43,17 +44,22 @@ def main(
 
     open_streams()
     raise_limit()
-    _leave(_call(list(sys.argv[1:] if arguments is None else arguments), given))
+    code = _call(list(sys.argv[1:] if arguments is None else arguments), given)
+    _leave(code, at_once=arguments is None)
 
 
-def _leave(code: int) -> None:
+def _leave(code: int, *, at_once: bool) -> None:
     """
     Ends the process, also while a thread waits for a service or a folder that does not answer.
 
     Python's own end stops such a thread anywhere; in code of Rust or C++ that aborts the process.
+
+    Args:
+        at_once: leaves the memory to the system: to take all modules apart takes a seventh of the
+            processor time of most commands.
     """
     threads = sys.modules.get("threading")
-    if threads is not None and threads.active_count() > 1:
+    if at_once or (threads is not None and threads.active_count() > 1):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
