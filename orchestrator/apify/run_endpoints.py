@@ -21,6 +21,9 @@ from orchestrator.model.jobs import ItemsQuery, RunOptions, Target, TargetKind
 LOG_SILENCE_SECS = 600.0
 """How long a log that is followed may stay without a line before its connection counts as dead."""
 
+# A constant: to read a member of the enumeration takes a call.
+STARTS = Rate.STARTS
+
 read_runs = reader_of(lambda: models.RunList)
 
 
@@ -77,7 +80,7 @@ class RunEndpoints:
             wait_secs=wait_secs,
         )
         # The prefix separates starts from reads of the same Actor, which have another rate.
-        return await self._sender.start(Call(request, f"start {path}", Rate.STARTS), read_run)
+        return await self._sender.start(Call(request, f"start {path}", STARTS), read_run)
 
     async def resurrect(
         self, run_id: RunId, options: RunOptions | None = None, *, mark: Mark | None = None
@@ -278,7 +281,7 @@ class RunEndpoints:
             request = await self._requests.held_start(
                 method, f"{path}/{place}", body=body, content_type=content_type, mark=mark
             )
-            call = Call(request, f"start {path}", Rate.STARTS)
+            call = Call(request, f"start {path}", STARTS)
             return await self._sender.start_and_hold(call, check)
 
         return Opening(open_exchange)

@@ -27,6 +27,9 @@ from orchestrator.model.jobs import (
 )
 
 MAX_WAIT_SECS = 60
+
+# Constants: to read a member of the enumeration takes longer than the rest of a path.
+ACTOR, TASK = TargetKind.ACTOR, TargetKind.TASK
 Pairs = list[tuple[str, str]]
 
 
@@ -66,7 +69,7 @@ def target_path(target: Target, prefix: str) -> str:
     Args:
         prefix: of Actors, `acts` or `actors`.
     """
-    place = prefix if target.kind is TargetKind.ACTOR else "actor-tasks"
+    place = prefix if target.kind is ACTOR else "actor-tasks"
     return f"/v2/{place}/{reference(target.id)}"
 
 
@@ -87,7 +90,7 @@ def start_query(target: Target, options: RunOptions, wait_secs: int) -> str:
     Raises:
         InputRejected: tasks have no permission level.
     """
-    if options.force_permission_level is not None and target.kind is TargetKind.TASK:
+    if options.force_permission_level is not None and target.kind is TASK:
         raise _no_parameter("force_permission_level", "a start of a task")
     return _start_query(options, wait_secs)
 
@@ -127,7 +130,7 @@ def sync_query(
     if options.force_permission_level is not None:
         raise _no_parameter("force_permission_level", 'a start with mode = "sync"')
     # The GET of a task is the only synchronous start without this parameter (API reference).
-    if options.restart_on_error is not None and by_get and target.kind is TargetKind.TASK:
+    if options.restart_on_error is not None and by_get and target.kind is TASK:
         raise _no_parameter(
             "restart_on_error", 'a start with mode = "sync" of a task without input'
         )
@@ -219,7 +222,7 @@ def list_query(
     Raises:
         InputRejected: the list of a task's runs has no time filter.
     """
-    of_task = target is not None and target.kind is TargetKind.TASK
+    of_task = target is not None and target.kind is TASK
     if of_task and (started_after or started_before):
         raise InputRejected("the list of a task's runs cannot be narrowed by time")
     pairs: Pairs = [("limit", str(limit))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -41,6 +41,7 @@ from orchestrator.store.file_names import extension, file_name, other_file_name
 from orchestrator.store.transfer_sizes import USUAL_SIZES, TransferSizes
 
 LIVE_EVERY_SECS = 3.0
+SYNC = Mode.SYNC  # a constant: to read a member of the enumeration takes a call
 
 
 class Collector:
@@ -183,7 +184,8 @@ class Collector:
         contents = await self._described(job, run_json)
         others = await self._collect_others(job, folder, run_json) if plan.datasets else ()
         if not plan.items:
-            await self._save(folder, contents)
+            if contents:
+                await self._files.save(folder, contents)
             return Collected(records=records, missing=missing, unproven=NOT_WANTED, datasets=others)
         items = await self._collect_items(
             job, run, folder, kept=kept, answer=answer, resumes=resumes
@@ -191,7 +193,8 @@ class Collector:
         if items.data is not None:
             # Few items are saved with the other files: one round of flushes for all.
             contents = {items_name(plan.query): items.data, **contents}
-        await self._save(folder, contents)
+        if contents:
+            await self._files.save(folder, contents)
         unproven = items.unproven or (_unproven_of(others) if others else None)
         return Collected(
             items=items.items,
@@ -245,7 +248,8 @@ class Collector:
         """
         async with keeping_attempts(self.folder_of(job.key), number):
             contents = await self._described(job, run_json)
-            await self._save(f"{self._folder}/{job.key}", contents)
+            if contents:
+                await self._files.save(f"{self._folder}/{job.key}", contents)
 
     async def _described(self, job: Job, run_json: bytes | None) -> dict[str, bytes]:
         files = {}
@@ -258,10 +262,6 @@ class Collector:
         if job.collect.run and run_json is not None:
             files["run.json"] = run_json
         return files
-
-    async def _save(self, folder: str, contents: Mapping[str, bytes]) -> None:
-        if contents:
-            await self._files.save(folder, contents)
 
     async def _collect_items(
         self,
@@ -286,7 +286,7 @@ class Collector:
             if proven is not None and await self._datasets.publish_answer(folder, query):
                 return proven
         # An answer that is not proven is not used, and its part file would stay.
-        if job.mode is Mode.SYNC:
+        if job.mode is SYNC:
             await self._files.remove_part(folder, part=answer_part(query))
         return await self._datasets.fetch(folder, run.dataset_id, query, resumes=resumes)
 

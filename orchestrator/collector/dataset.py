@@ -9,7 +9,6 @@ last item.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 import anyio
 
@@ -152,7 +151,7 @@ class Datasets:
         if held != items.stored:
             return None
         proof = Proof(by=ProvenBy.LOOK, after_secs=self._settled_after_secs, stored=items.stored)
-        return replace(items, proof=proof, unproven=None)
+        return items._replace(proof=proof, unproven=None)
 
     async def publish_answer(self, folder: Folder, query: ItemsQuery) -> bool:
         """Gives the items of a synchronous answer their final name; False when there are none."""
@@ -165,13 +164,13 @@ def _judged(items: ItemsFile, dataset_id: DatasetId, query: ItemsQuery) -> Items
     if items.proof is not None:
         return items
     if items.stored > items.counted:
-        return replace(items, unproven=MORE)
+        return items._replace(unproven=MORE)
     if query.format in EXACT_FORMATS:
         raise TruncatedBody(
             f"dataset {dataset_id}: the platform counts {items.counted} items and gives "
             f"{items.stored}"
         )
-    return replace(items, unproven=FEWER)
+    return items._replace(unproven=FEWER)
 
 
 async def count_behind(

@@ -255,7 +255,8 @@ class ItemsDownload:
 
     def _end_range(self, limit: int, download: Download, place: int) -> None:
         # The platform may read fewer items at once than it was asked to.
-        most = min(limit, download.limit or limit)
+        served = download.limit
+        most = served if served and served < limit else limit
         self._passed += most
         self._is_capped = most < limit
         reached = self.place

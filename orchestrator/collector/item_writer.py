@@ -154,8 +154,11 @@ class ItemWriter:
         else:
             await self._part.append(rest)
             sha256 = self._part.sha256()
-        rows = await self._rows(rest)
-        stored = stored_in(self._query, rows, max(total, processed))
+        if self._query.format == "xlsx":
+            rows = await self._workbook_rows(rest)
+        else:
+            rows = shown_rows(self._query, self._sink, self._counter)
+        stored = stored_in(self._query, rows, max(total, processed) if processed else total)
         # As many as are counted: proven.
         is_proven = stored == total
         return ItemsFile(
@@ -198,9 +201,7 @@ class ItemWriter:
         # With the dataset in it, since the job's next attempt makes another one.
         return f"{self._name}.{file_name(self._dataset_id)}"
 
-    async def _rows(self, rest: bytes) -> int | None:
-        if self._query.format == "xlsx":
-            if self._part is None:
-                return rows_of_workbook(BytesIO(rest))
-            return await to_thread.run_sync(self._part.read, rows_of_workbook)
-        return shown_rows(self._query, self._sink, self._counter)
+    async def _workbook_rows(self, rest: bytes) -> int | None:
+        if self._part is None:
+            return rows_of_workbook(BytesIO(rest))
+        return await to_thread.run_sync(self._part.read, rows_of_workbook)

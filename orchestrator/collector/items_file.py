@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.model.jobs import ItemsQuery
 from orchestrator.model.proofs import Proof
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemsFile:
+class ItemsFile(NamedTuple):
     """
-    A dataset's file, read to the end.
+    A dataset's file, read to the end; a tuple, because each job makes one.
 
     Attributes:
         items: that are in the file.

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from string import ascii_lowercase
+from typing import NamedTuple
 
 from orchestrator.model.ids import DatasetId, Mark
 from orchestrator.model.jobs import Job, RunOptions
@@ -166,10 +167,9 @@ class OtherDataset:
         return self.dataset_id is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collected:
+class Collected(NamedTuple):
     """
-    What was downloaded of a run.
+    What was downloaded of a run; a tuple, because each job makes one.
 
     Attributes:
         items: rows of the dataset file, as the platform counts them; None when not asked for.

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from orchestrator.model.ids import DatasetId, RunId, StoreId
 from orchestrator.model.states import RUN_STATUSES, TERMINAL_RUN_STATUSES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(NamedTuple):
     """
     The facts of a run that decisions use.
+
+    A tuple, because each answer makes one: a frozen dataclass sets its fields one by one.
 
     Attributes:
         status: the platform's word; `RunStatus` lists the known ones.
@@ -29,12 +30,12 @@ class Run:
 
     id: RunId
     status: str
-    status_message: str | None = None
-    exit_code: int | None = None
     started_at: datetime
-    finished_at: datetime | None = None
     dataset_id: DatasetId
     store_id: StoreId
+    finished_at: datetime | None = None
+    status_message: str | None = None
+    exit_code: int | None = None
     memory_mbytes: int | None = None
     timeout_secs: int | None = None
     cost_usd: Decimal | None = None

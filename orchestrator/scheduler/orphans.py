@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.apify import ApifyClient
@@ -156,7 +155,7 @@ class Orphans:
                 self._known.discard(run.id)
                 self._observer.orphan_found(mark, run, str(error))
                 return
-            run = replace(run, status=status)
+            run = run._replace(status=status)
             await self._ledger.record_orphan(mark, run, now)
         self._observer.orphan_found(mark, run, None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -32,7 +31,7 @@ async def verdict_of(parts: Parts, attempt: Attempt, outcome: Outcome, run: Run 
     jitter = parts.chance()
     if run is not None and run.resurrect_count is None and attempt.job.rules:
         # The ledger does not hold it, so a later process has to read it.
-        run = replace(run, resurrect_count=await _resurrect_count(parts, run))
+        run = run._replace(resurrect_count=await _resurrect_count(parts, run))
     verdict = partial(
         decide,
         attempt,

@@ -154,6 +154,7 @@ class DirectExchange:
         "_loop",
         "_origin",
         "_progress",
+        "_protocol",
         "_request",
         "_target",
         "_timer",
@@ -191,8 +192,9 @@ class DirectExchange:
             late.had_no_effect = True
             raise late
         self._connection = connection
+        self._protocol = protocol = cast("ResponseHandler", connection.protocol)
         try:
-            return await self._exchange(cast("ResponseHandler", connection.protocol), head, now)
+            return await self._exchange(protocol, head, now)
         # Also when cancelled: a connection with half an exchange on it must not be used again.
         except BaseException as error:
             self._close()
@@ -206,15 +208,13 @@ class DirectExchange:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        protocol = self._connection.protocol
         content = self._content
         if (
             # Only after a complete request and answer: the next one would read the rest.
             self._is_sent
             and content is not None
             and content.is_eof()
-            and protocol is not None
-            and not protocol.should_close
+            and not self._protocol.should_close
         ):
             self._timer.discard(self)
             self._origin.put_back(self._connection)
@@ -288,14 +288,12 @@ class DirectExchange:
             return
         self._is_late = True
         self._timer.discard(self)
-        protocol = self._connection.protocol
-        if protocol is not None:
-            error = TimeoutError()
-            protocol.set_exception(error)
-            if content is not None:
-                content.set_exception(error)
-            # Not `close`, which first sends what is buffered: a start could act too late.
-            protocol.abort()
+        error = TimeoutError()
+        self._protocol.set_exception(error)
+        if content is not None:
+            content.set_exception(error)
+        # Not `close`, which first sends what is buffered: a start could act too late.
+        self._protocol.abort()
 
     def _reason(self, error: Exception) -> Exception:
         return TimeoutError() if self._is_late else error

@@ -147,7 +147,7 @@ async def test_resurrected_run_takes_its_cost_once(controllers: Controllers) -> 
     assert isinstance(again, Attempt)
     assert isinstance(await intend(ledger, 1, share=share), Refused)
     await ledger.mark_started(again, run)
-    await ledger.mark_finished(again, replace(run, cost_usd=Decimal("0.6")), ended_at=NOON)
+    await ledger.mark_finished(again, run._replace(cost_usd=Decimal("0.6")), ended_at=NOON)
     await ledger.record_costs({run.id: Decimal("0.6")}, NOON)
     assert isinstance(await intend(ledger, 1, share=share), Attempt)
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -37,7 +36,7 @@ async def run_once(
     )
     attempt = await ledger.record_intent(seq, number, NOON)
     if attempt.remedy.resurrects is not None:
-        run = replace(run, id=attempt.remedy.resurrects)
+        run = run._replace(id=attempt.remedy.resurrects)
     await ledger.mark_started(attempt, run)
     await ledger.mark_finished(attempt, run, ended_at=NOON)
     if again is None:

@@ -130,7 +130,7 @@ class ScriptedPlatform(FakeFinder, WholeClient):
         if attempt.job.seq in self.leaves:
             return None
         if attempt.job.seq in self.aborts:
-            return EndedRun(attempt, replace(run, status="ABORTED"), None, "aborted by us")
+            return EndedRun(attempt, run._replace(status="ABORTED"), None, "aborted by us")
         return EndedRun(attempt, run)
 
     def platform_now(self) -> None:

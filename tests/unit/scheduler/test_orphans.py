@@ -220,7 +220,7 @@ def test_runs_of_another_process_are_aborted_job_by_job(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         await meet(orphans, Mark("mark123.0.2.1abcd"), LIVE)
-        await meet(orphans, Mark("mark123.1.2.1abcd"), replace(LIVE, id=RunId("other")))
+        await meet(orphans, Mark("mark123.1.2.1abcd"), LIVE._replace(id=RunId("other")))
         await orphans.end_adoptable(0)
 
     run_virtual(scenario)
