@@ -355,6 +355,8 @@ class SimPlatform:
 
     def _check_money(self, moment: float) -> None:
         """A run that has ended counts with its cost, a live run with its cap."""
+        if self.budget_usd == math.inf:
+            return
         usd = sum(
             run.cost_usd if life.ends <= moment else CAP_USD
             for run in self.runs.values()

@@ -59,9 +59,9 @@ def odd_after(
     """
     if trouble == "page-after":
         return _page(chance)
-    path = urlsplit(request.url).path.split("/")
-    is_start = request.method == "POST" and path[-1] in {"runs", "resurrect"}
-    if trouble not in ODD_AFTER or not is_start or answer.status >= 300:
+    if trouble not in ODD_AFTER or request.method != "POST" or answer.status >= 300:
+        return answer
+    if urlsplit(request.url).path.rpartition("/")[2] not in {"runs", "resurrect"}:
         return answer
     run = json.loads(answer.chunks_[0])["data"]
     if trouble == "foreign":
