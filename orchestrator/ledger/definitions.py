@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from functools import cache, lru_cache
-from operator import attrgetter, is_not
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -29,21 +29,19 @@ OWN = frozenset({"seq", "key", "input", "params"})
 """The fields in which the jobs of a sweep differ, mostly."""
 
 _other_fields = attrgetter(*(one.name for one in fields(Job) if one.name not in OWN))
-_of_others: tuple[tuple[object, ...], str, str] = ((), "", "")
-"""The other fields of the last job that was written, their JSON, and the demand that they make."""
+_known_others: dict[tuple[int, ...], tuple[tuple[object, ...], str, str]] = {}
+"""Other fields that jobs shared, by identity, their JSON, and the demand that they make."""
+
+MOST_KNOWN = 1024
+"""How many are kept: a sweep may also have other fields in each of a million jobs."""
 
 
 def job_values(job: Job) -> dict[str, Any]:
     """The parameters of `insert_job`."""
-    global _of_others
     others = _other_fields(job)
-    before, text, demand = _of_others
-    # The same objects, not equal ones: the jobs of a sweep share them.
-    if len(before) != len(others) or any(map(is_not, before, others)):
-        # Without defaults: statements such as `select_needing` find a field by its presence.
-        text = _job_adapter().dump_json(job, exclude=set(OWN), exclude_defaults=True).decode()[1:]
-        demand = _demand_text(demand_of(job))
-        _of_others = others, text, demand
+    # The same objects, not equal ones: the jobs of a sweep share them, those of a target in turn.
+    known = _known_others.get(tuple(map(id, others)))
+    _, text, demand = _with_json(job, others) if known is None else known
     own: dict[str, Any] = {"seq": job.seq, "key": job.key}
     if not job.input.is_empty:
         own["input"] = _input_fields(job.input)
@@ -56,6 +54,16 @@ def job_values(job: Job) -> dict[str, Any]:
         "demand": demand,
         "priority": job.priority,
     }
+
+
+def _with_json(job: Job, others: tuple[object, ...]) -> tuple[tuple[object, ...], str, str]:
+    # Without defaults: statements such as `select_needing` find a field by its presence.
+    text = _job_adapter().dump_json(job, exclude=set(OWN), exclude_defaults=True).decode()[1:]
+    if len(_known_others) >= MOST_KNOWN:
+        _known_others.clear()
+    # Kept with the objects themselves, so that no others get their identities meanwhile.
+    made = _known_others[tuple(map(id, others))] = others, text, _demand_text(demand_of(job))
+    return made
 
 
 def _input_fields(given: JobInput) -> dict[str, Any]:
@@ -75,7 +83,8 @@ def _input_fields(given: JobInput) -> dict[str, Any]:
 def job_of(definition: str) -> Job:
     """The job of a `definition` column; from now on, messages redact the secrets of its input."""
     job = _job_adapter().validate_json(definition)
-    SECRETS.add_variables(job.input.variables)
+    if job.input.late_paths:
+        SECRETS.add_variables(job.input.variables)
     return job
 
 

@@ -36,8 +36,7 @@ class BatchSnapshot:
     demands: Mapping[Demand, JobKey]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingJob:
+class WaitingJob(NamedTuple):
     """
     A job that waits for its next attempt, in the little that admission needs.
 

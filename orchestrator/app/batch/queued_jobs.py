@@ -60,8 +60,10 @@ def queued_jobs(
             kind = (job.demand, job.remedy)
             claim = claims.get(kind) or claims.setdefault(kind, room.claim_of(*kind))
         before = job
-        # Even if a clock was set: no pause is longer than its retry rule says.
-        pause_secs = min(job.ready_at - wall, longest_pause_secs(job.backoff_secs))
+        pause_secs = job.ready_at - wall
+        if pause_secs > 0:
+            # Even if a clock was set: no pause is longer than its retry rule says.
+            pause_secs = min(pause_secs, longest_pause_secs(job.backoff_secs))
         yield QueuedJob(
             rank=-job.priority + (shard.rank_offset(job.home) if shard else 0),
             shortness=-expected.get(job.seq, usual),

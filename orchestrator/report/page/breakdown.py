@@ -75,21 +75,22 @@ class Breakdown:
 
     def add(self, job: ShownJob) -> None:
         """Adds a job."""
-        self._add(ACTOR, job.actor, job)
+        self._group(ACTOR, job.actor).add(job)
         for name, value in job.params.items():
             if name not in self._too_many:
-                self._add(name, value, job)
+                self._group(name, value).add(job)
 
-    def _add(self, name: str, value: str, job: ShownJob) -> None:
-        groups = self._groups.setdefault(name, {})
+    def _group(self, name: str, value: str) -> Group:
+        groups = self._groups.get(name)
+        if groups is None:
+            groups = self._groups[name] = {}
         group = groups.get(value)
         if group is None:
-            if len(groups) >= MOST_VALUES and name != ACTOR:
+            group = groups[value] = Group()
+            if len(groups) > MOST_VALUES and name != ACTOR:
                 self._too_many.add(name)
                 del self._groups[name]
-                return
-            group = groups[value] = Group()
-        group.add(job)
+        return group
 
     def tables(self) -> list[GroupTable]:
         """The Actors first, then the parameters with a value that several jobs share."""

@@ -251,9 +251,10 @@ def _crossed(matrix: Matrix) -> Iterator[tuple[JsonValue, ...]]:
 
 def _kept(matrix: Matrix, names: Sequence[str]) -> Iterator[tuple[int, Cell]]:
     """All combinations that are not excluded."""
+    excluded = matrix.excluded
     for place, values in enumerate(_crossed(matrix)):
         cell = dict(zip(names, values, strict=True))
-        if not any(_has_all(cell, values) for values in matrix.excluded):
+        if not excluded or not any(_has_all(cell, wanted) for wanted in excluded):
             yield place, cell
 
 
