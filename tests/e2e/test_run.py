@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+
+import pytest
 
 from tests.emulator.sample_actors import write_actor
 from tests.support.command import Command, ServedPlatform, sweep
@@ -178,3 +181,17 @@ def test_local_run_says_which_environment_it_builds(command: Command) -> None:
     assert "local/hello: building its environment once (no requirements.txt)" in first.err
     assert "local/hello: built in " in first.err
     assert "environment" not in second.err
+
+
+@pytest.mark.parametrize(
+    ("zone", "midnight"), [("Asia/Tokyo", "T15:00:00.000Z"), ("Asia/Dubai", "T20:00:00.000Z")]
+)
+def test_schedule_without_a_time_zone_has_that_of_the_machine(
+    command: Command, zone: str, midnight: str
+) -> None:
+    """The day of a batch begins at midnight where the command is called."""
+    there = replace(command, variables={**command.variables, "TZ": zone})
+    there.write("s.toml", sweep("s", jobs=1, batch='schedule = "@daily"', duration_secs=0))
+    assert there.run("run", "s.toml").code == 0
+    (batch,) = there.run("list", "--json").json["batches"]
+    assert batch["occurrence"].endswith(midnight)

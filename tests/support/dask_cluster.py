@@ -112,7 +112,8 @@ def _start(
         return subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.{program}", *words],
             cwd=folder,
-            env={**kept, "PYTHONPATH": str(ROOT), **variables},
+            # Shards inherit it; see `Command.own_environment`.
+            env={**kept, "PYTHONPATH": str(ROOT), "SSL_CERT_FILE": os.devnull, **variables},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -35,18 +35,25 @@ matrix = { n = { range = [1, 8] } }
 """
 TIMES = 4
 """The interpreter adapts a function after eight calls; most are called more than once a batch."""
+LONGEST_SECS = 30
 
 
 def rehearse() -> None:
-    """Runs a batch several times, in a folder that is deleted."""
+    """Runs a batch several times, in a folder that is deleted; a batch that fails is no matter."""
     with _kept_variables(), TemporaryDirectory() as folder, chdir(folder):
         Path("sweep.toml").write_text(SPEC)
         with running_emulator() as emulator:
             # The emulator counts at once.
             os.environ.update(emulator.variables, ORCHESTRATOR_COUNTS_SETTLE_SECS="0")
-            for _ in range(TIMES):
-                anyio.run(Batch.from_spec("sweep.toml").run, backend_options={"use_uvloop": True})
+            anyio.run(_run_batches, backend_options={"use_uvloop": True})
     SECRETS.clear()
+
+
+async def _run_batches() -> None:
+    # What is broken must fail the tests that are about it, not each of them.
+    with suppress(Exception), anyio.move_on_after(LONGEST_SECS):
+        for _ in range(TIMES):
+            await Batch.from_spec("sweep.toml").run()
 
 
 @contextmanager
