@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -208,13 +209,16 @@ async def test_thread_of_a_batch_logs_where_its_batch_does(tmp_path: Path) -> No
     assert [line["event"] for line in lines(tmp_path)] == ["results_merged"]
 
 
+@cache
 def names_of_events() -> set[str]:
     """The names with which the package calls `LOG`, `self._log`, or `log` for its caller."""
     package = Path(orchestrator.__file__).parent
+    texts = (path.read_text() for path in package.rglob("*.py"))
     calls = (
         node
-        for path in package.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for text in texts
+        if re.search(r"\b_?(LOG|log)\b", text)
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call)
         and node.args
         and re.match(r"(self\._)?(LOG|log)\b", call_of(node))
