@@ -33,8 +33,8 @@ actor = "orchestrator/simulated"
 input = { items = 1 }
 matrix = { n = { range = [1, 8] } }
 """
-TIMES = 4
-"""The interpreter adapts a function after eight calls; most are called more than once a batch."""
+TIMES = 2
+"""The interpreter adapts a function after eight calls; a batch has eight jobs."""
 LONGEST_SECS = 30
 
 
