@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Generic, Protocol, Self, TypeVar, overload
+from typing import Any, Generic, Protocol, Self, TypeVar, cast, overload
 
 from orchestrator.apify.models.base import (
     LARGEST,
@@ -34,12 +34,12 @@ class LazyField(Generic[T]):
 
     Args:
         name: the API's.
-        read: converts the value; the field counts as missing when this fails.
+        read: converts the value; the field counts as missing when this is None or fails.
     """
 
     __slots__ = ("_read", "name")
 
-    def __init__(self, name: str, read: Callable[[Any], T]) -> None:
+    def __init__(self, name: str, read: Callable[[Any], T | None]) -> None:
         self.name = name
         self._read = read
 
@@ -52,18 +52,11 @@ class LazyField(Generic[T]):
     def __get__(self, holder: HasRaw | None, owner: type) -> Self | T | None:
         if holder is None:
             return self
-        return found(holder._raw, self.name, self._read)  # noqa: SLF001 - what a descriptor is for
+        return found(holder._raw.get(self.name), self._read)  # noqa: SLF001 - what a descriptor is for
 
 
-def found(raw: dict[str, Any], name: str, read: Callable[[Any], T]) -> T | None:
-    """
-    The field of an object, converted; None where it is missing.
-
-    Args:
-        name: the API's.
-        read: converts the value; the field counts as missing when this fails.
-    """
-    value = raw.get(name)
+def found(value: Any, read: Callable[[Any], T | None]) -> T | None:
+    """A value, converted; None where it is missing, or cannot be converted."""
     if value is None:
         return None
     try:
@@ -73,30 +66,23 @@ def found(raw: dict[str, Any], name: str, read: Callable[[Any], T]) -> T | None:
         return None
 
 
-def text(value: Any) -> str:
-    """A string."""
-    if not isinstance(value, str):
-        raise TypeError
-    return value
+def text(value: Any) -> str | None:
+    """A string; None for anything else."""
+    return value if isinstance(value, str) else None
 
 
-def flag(value: Any) -> bool:
-    """True or false."""
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
+def flag(value: Any) -> bool | None:
+    """True or false; None for anything else."""
+    return value if isinstance(value, bool) else None
 
 
-def whole(value: Any) -> int:
-    """A whole number that fits into 64 bits."""
+def whole(value: Any) -> int | None:
+    """A whole number that fits into 64 bits; None for anything else."""
     # Nearly all numbers are whole already.
-    if type(value) is int and -LARGEST <= value <= LARGEST:
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError
-    if value != int(value) or abs(value) > LARGEST:
-        raise ValueError
-    return int(value)
+    if type(value) is int:
+        return value if -LARGEST <= value <= LARGEST else None
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST
+    return int(value) if is_whole else None
 
 
 def usd(value: Any) -> Decimal:
@@ -118,7 +104,10 @@ def time(value: Any) -> datetime:
 
 def counts(value: Any) -> dict[str, int]:
     """Whole numbers by name."""
-    return {name: whole(count) for name, count in value.items()}
+    numbers = {name: whole(count) for name, count in value.items()}
+    if None in numbers.values():
+        raise ValueError
+    return cast("dict[str, int]", numbers)
 
 
 def part(model: type[M]) -> Callable[[Any], M]:

@@ -9,7 +9,7 @@ import orjson
 from pydantic import AliasChoices, ConfigDict, Field
 
 from orchestrator.apify.models.actors import PricingInfo
-from orchestrator.apify.models.base import Number, Page, Time, Usd, WireModel, Word, is_word
+from orchestrator.apify.models.base import LONGEST_WORD, Number, Page, Time, Usd, WireModel, Word
 from orchestrator.apify.models.lazy_fields import (
     LazyField,
     counts,
@@ -295,24 +295,25 @@ class Run:
         """The facts that decisions are made by."""
         # Straight from the JSON, without descriptors and models: this runs for each poll.
         raw = self._raw
-        message = found(raw, "statusMessage", text)
-        options = _part(raw.get("options"))
+        get = raw.get
+        message = text(get("statusMessage"))
+        options = _part(get("options"))
         return model.Run(
             id=RunId(raw["id"]),
-            status=_word(raw.get("status")),
+            status=_word(get("status")),
             # Redacted before it is cut: half a secret would not be recognised.
             status_message=None if message is None else SECRETS.redact(message)[:LONGEST_MESSAGE],
-            exit_code=found(raw, "exitCode", whole),
-            started_at=found(raw, "startedAt", time) or NEVER,
-            finished_at=found(raw, "finishedAt", time),
-            dataset_id=DatasetId(_word(raw.get("defaultDatasetId"))),
-            store_id=StoreId(_word(raw.get("defaultKeyValueStoreId"))),
-            memory_mbytes=found(options, "memoryMbytes", whole),
-            timeout_secs=found(options, "timeoutSecs", whole),
-            cost_usd=found(raw, "usageTotalUsd", usd),
-            user_agent=found(_part(raw.get("meta")), "userAgent", text),
-            build_number=found(raw, "buildNumber", text),
-            resurrect_count=found(_part(raw.get("stats")), "resurrectCount", whole),
+            exit_code=whole(get("exitCode")),
+            started_at=found(get("startedAt"), time) or NEVER,
+            finished_at=found(get("finishedAt"), time),
+            dataset_id=DatasetId(_word(get("defaultDatasetId"))),
+            store_id=StoreId(_word(get("defaultKeyValueStoreId"))),
+            memory_mbytes=whole(options.get("memoryMbytes")),
+            timeout_secs=whole(options.get("timeoutSecs")),
+            cost_usd=found(get("usageTotalUsd"), usd),
+            user_agent=text(_part(get("meta")).get("userAgent")),
+            build_number=text(get("buildNumber")),
+            resurrect_count=whole(_part(get("stats")).get("resurrectCount")),
         )
 
     def to_json(self) -> bytes:
@@ -324,7 +325,10 @@ class Run:
 
 def _word(value: Any) -> str:
     """An id or a status; empty for anything else, such as a text with a line break."""
-    return value if isinstance(value, str) and is_word(value) else ""
+    # As `is_word`, without a call: each answer has several.
+    if isinstance(value, str) and 0 < len(value) <= LONGEST_WORD and value.isprintable():
+        return value
+    return ""
 
 
 def _part(value: Any) -> dict[str, Any]:
