@@ -227,7 +227,8 @@ class ItemsDownload:
             place: where it begins: at the first item that is not there yet.
         """
         limit = until - place if self._by_range else None
-        await self._writer.begin_range()
+        if not self._by_line:
+            await self._writer.begin_range()
         async with self._client.storages.stream_items(
             self._dataset_id, self._query, offset=place, limit=limit
         ) as download:

@@ -90,9 +90,7 @@ class ItemWriter:
             self._sink.reset(kept.size_bytes, kept.lines)
 
     async def begin_range(self) -> None:
-        """Remembers where a range begins, which will be there whole or not at all."""
-        if self.by_line:
-            return
+        """Remembers where a range begins: one without lines stays whole or is removed."""
         self._counter = counter_of(self._query)
         # The mark is a place in the part file, so nothing before it may be in memory only.
         if self.size_bytes:
@@ -106,11 +104,13 @@ class ItemWriter:
             self._counter.feed(chunk)
         was_inside = self._sink.is_inside_line
         ready = self._sink.feed(chunk)
+        if ready is None:
+            return False
         if self._sink.is_inside_line and not was_inside:
             # A line that is written in parts begins here.
             self._line_start = await (await self._opened()).mark()
         await self._write(ready)
-        return ready is not None
+        return True
 
     async def cut(self) -> None:
         """Removes the half line, or the range, that a broken body has left."""

@@ -13,16 +13,20 @@ class Sink:
 
     Args:
         by_line: whether a line is an item; pieces end with a line then, except those of a long one.
+
+    Attributes:
+        lines: whole ones among what was taken and kept.
+        handed_lines: those among what was handed out.
     """
 
     def __init__(self, *, by_line: bool, sizes: TransferSizes = USUAL_SIZES) -> None:
+        self.lines = 0
+        self.handed_lines = 0
         self._by_line = by_line
         self._sizes = sizes
         self._pending: list[bytes] = []
         self._pending_bytes = 0
-        self._pending_lines = 0
         self._handed_bytes = 0
-        self._handed_lines = 0
         self._handed_of_line = 0
 
     @property
@@ -34,16 +38,6 @@ class Sink:
     def size_bytes(self) -> int:
         """Bytes taken so far and kept."""
         return self._handed_bytes + self._pending_bytes
-
-    @property
-    def handed_lines(self) -> int:
-        """Lines among what was handed out."""
-        return self._handed_lines
-
-    @property
-    def lines(self) -> int:
-        """Whole lines among them."""
-        return self._handed_lines + self._pending_lines
 
     def feed(self, data: bytes) -> bytes | None:
         """Takes a chunk; returns what is ready to be written, or None while it is little."""
@@ -100,7 +94,7 @@ class Sink:
     def _hand_out(self, ready: bytes) -> bytes:
         """Counts what is handed out; all line ends so far are in it."""
         self._handed_bytes += len(ready)
-        self._handed_lines += self._pending_lines
+        self.handed_lines = self.lines
         self._forget()
         if ready:
             inside = self._by_line and ready[-1] != NEWLINE
@@ -110,7 +104,8 @@ class Sink:
     def count(self, other: Sink) -> None:
         """Counts what another one has handed out as its own."""
         self._handed_bytes += other._handed_bytes
-        self._handed_lines += other._handed_lines
+        self.handed_lines += other.handed_lines
+        self.lines += other.handed_lines
 
     def reset(self, size_bytes: int, lines: int) -> None:
         """
@@ -119,18 +114,19 @@ class Sink:
         Args:
             lines: how many there are in those bytes.
         """
+        self._handed_bytes, self.handed_lines, self._handed_of_line = size_bytes, lines, 0
         self._forget()
-        self._handed_bytes, self._handed_lines, self._handed_of_line = size_bytes, lines, 0
 
     def _forget(self) -> None:
         self._pending.clear()
-        self._pending_bytes = self._pending_lines = 0
+        self._pending_bytes = 0
+        self.lines = self.handed_lines
 
     def _keep(self, data: bytes) -> None:
         if data:
             self._pending.append(data)
             self._pending_bytes += len(data)
-            self._pending_lines += lines_in(data)
+            self.lines += lines_in(data)
 
 
 def lines_in(data: bytes) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from types import TracebackType
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, Self, cast
 
 from aiohttp import (
     ClientRequest,
@@ -37,16 +37,8 @@ READ_BYTES = 256 * 1024
 WRITE_BYTES = 64 * 1024
 
 
-class Idle(NamedTuple):
-    """
-    A connection that waits for its next request.
-
-    Attributes:
-        since: when it became idle, by the loop's clock.
-    """
-
-    connection: Connection
-    since: float
+Idle = tuple[Connection, float]
+"""A connection that waits for its next request, and when it became idle, by the loop's clock."""
 
 
 class Origin:
@@ -90,14 +82,14 @@ class Origin:
     def put_back(self, connection: Connection) -> None:
         """Keeps a connection whose answer has been read to its end."""
         now = self._loop.time()
-        while self._idle and self._idle[0].since < now - KEEPALIVE_SECS:
-            self._idle.popleft().connection.close()
-        self._idle.append(Idle(connection, now))
+        while self._idle and self._idle[0][1] < now - KEEPALIVE_SECS:
+            self._idle.popleft()[0].close()
+        self._idle.append((connection, now))
 
     def close(self) -> None:
         """Closes what is idle."""
         while self._idle:
-            self._idle.pop().connection.close()
+            self._idle.pop()[0].close()
 
 
 class DirectTransport:
