@@ -9,10 +9,9 @@ opened, and that no other process drives the batch by now.
 from __future__ import annotations
 
 import math
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,9 @@ from orchestrator.errors import (
 )
 from orchestrator.ledger.schema import APPLICATION_ID, migrations, newest, statements
 from orchestrator.ledger.sqlite_errors import refusal, translated
+from orchestrator.ledger.sqlite_file import check_pages, is_at_rest, mark_sound, state_of
 from orchestrator.ledger.sqlite_statements import statement
 from orchestrator.ledger.store import PAUSED_SECS, Complaint, Row
-
-_sound: set[tuple[int, ...]] = set()
-"""The files that this process has checked, as `_check_pages` knows them."""
 
 
 class LedgerConnection(sqlite3.Connection):
@@ -120,6 +117,16 @@ class LedgerConnection(sqlite3.Connection):
         """Names this process, before its first transaction."""
         self.owners |= {owner}
 
+    def close(self) -> None:
+        """Closes the file; what this process has written is not checked when it is opened again."""
+        is_ours = False
+        with suppress(OutputLost):
+            is_ours = self.state is not None and self.state == state_of(self.path)
+        super().close()
+        if is_ours:
+            # The log beside it is part of the file by now.
+            mark_sound(self.path)
+
     def restore(self) -> bool:
         """A file has no connection that could be lost."""
         return False
@@ -169,7 +176,7 @@ class LedgerConnection(sqlite3.Connection):
         self.state = state
 
     def _same_file(self) -> tuple[int, ...]:
-        before, state = self.state, _state(self.path)
+        before, state = self.state, state_of(self.path)
         # The log beside the file, the third value, is made by the first transaction.
         if before and (before[:2] != state[:2] or before[2] not in (state[2], 0)):
             raise LedgerCorrupt(
@@ -244,7 +251,7 @@ def connect_read_only(path: Path) -> LedgerConnection:
         LedgerCorrupt: the file is torn or not a ledger.
         LedgerVersionMismatch: a newer version has written it.
     """
-    connection = _connect(path, "ro&immutable=1" if _is_at_rest(path) else "ro")
+    connection = _connect(path, "ro&immutable=1" if is_at_rest(path) else "ro")
     with _closing_on_error(connection):
         version = _check(connection, path)
         if version < len(migrations()):
@@ -260,7 +267,7 @@ def connect_briefly(path: Path) -> LedgerConnection:
         LedgerCorrupt: the file is not a ledger.
         LedgerVersionMismatch: a newer version has written it.
     """
-    connection = _connect(path, "ro&immutable=1" if _is_at_rest(path) else "ro")
+    connection = _connect(path, "ro&immutable=1" if is_at_rest(path) else "ro")
     with _closing_on_error(connection):
         _check_identity(connection, path)
     return connection
@@ -275,24 +282,6 @@ def _migrated_copy(connection: LedgerConnection, version: int) -> LedgerConnecti
         copy.row_factory = sqlite3.Row
         _migrate(copy, version)
     return copy
-
-
-def _state(path: Path) -> tuple[int, ...]:
-    """
-    What identifies a file, then what changes with its content.
-
-    Raises:
-        OutputLost: it does not exist any more.
-    """
-    try:
-        stat = path.stat()
-        try:
-            wal = os.stat(f"{path}-wal").st_ino  # noqa: PTH116 - another Path for each commit
-        except FileNotFoundError:
-            wal = 0
-    except OSError as error:
-        raise refusal(error, path, OutputLost) from error
-    return stat.st_dev, stat.st_ino, wal, stat.st_size, stat.st_mtime_ns
 
 
 def _connect(path: Path, mode: str) -> LedgerConnection:
@@ -319,28 +308,10 @@ def _connect(path: Path, mode: str) -> LedgerConnection:
     return connection
 
 
-def _is_at_rest(path: Path) -> bool:
-    """
-    Whether SQLite could not make the files beside a ledger that it needs to read one in use.
-
-    Raises:
-        LedgerCorrupt: the last commits are in the file beside it alone.
-    """
-    wal, index = path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
-    if os.access(index, os.F_OK) or os.access(path.parent, os.W_OK, effective_ids=True):
-        return False
-    if os.access(wal, os.F_OK) and wal.stat().st_size:
-        raise LedgerCorrupt(
-            f"{path}: its process was killed, and what it wrote last cannot be read in a folder "
-            "that cannot be written: copy the folder to where it can be"
-        )
-    return True
-
-
 def _check(connection: sqlite3.Connection, path: Path) -> int:
     version = _check_identity(connection, path)
     with translated(path, otherwise=OutputNotWritable):
-        _check_pages(connection, path)
+        check_pages(connection, path)
     return version
 
 
@@ -356,22 +327,6 @@ def _check_identity(connection: sqlite3.Connection, path: Path) -> int:
                 f"knows {len(migrations())}); it is left as it is: use the newer version"
             )
     return version
-
-
-def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
-    """Reads a whole file, but not again while this process has seen it sound and it is the same."""
-    stat = path.stat()
-    state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
-    if state in _sound:
-        return
-    # Not `integrity_check`: it compares indexes with tables too, which takes far longer.
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise LedgerCorrupt(
-            f"{path}: the ledger is damaged ({verdict}); it is left as it is: "
-            "restore it from a copy"
-        )
-    _sound.add(state)
 
 
 def _migrate(connection: LedgerConnection, version: int) -> None:

@@ -39,7 +39,7 @@ from orchestrator.ledger.rows import (
     waiting_of,
     waits_of,
 )
-from orchestrator.ledger.statistics import Totals, has_provisional_cost, totals_of
+from orchestrator.ledger.statistics import Totals, has_provisional_cost, jobs_by_status, totals_of
 from orchestrator.ledger.store import Row, Rows, slices
 from orchestrator.model.batches import Batch, Wait
 from orchestrator.model.ids import JobKey, Mark, RunId
@@ -126,6 +126,10 @@ class LedgerReader:
     def totals(self) -> Totals:
         """The batch in numbers."""
         return totals_of(self._db)
+
+    def jobs_by_status(self) -> dict[JobStatus, int]:
+        """How many jobs have each status, as in `Totals`."""
+        return jobs_by_status(self._db)
 
     def cost_is_provisional(self) -> bool:
         """

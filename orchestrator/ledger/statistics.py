@@ -111,7 +111,7 @@ def totals_of(db: Store) -> Totals:
     attempts = db.query("sum_attempts").fetchone()
     collected = db.query("sum_collected").fetchone()
     return Totals(
-        jobs=_jobs_by_status(db),
+        jobs=jobs_by_status(db),
         attempts=attempts["attempts"],
         runs=attempts["runs"],
         adopted=int(attempts["adopted"]),
@@ -167,7 +167,8 @@ def has_provisional_cost(db: Store) -> bool:
     return bool(db.query("has_provisional_cost").fetchone()["has_some"])
 
 
-def _jobs_by_status(db: Store) -> dict[JobStatus, int]:
+def jobs_by_status(db: Store) -> dict[JobStatus, int]:
+    """How many jobs have each status, as in `Totals`."""
     counts = db.query("count_jobs").fetchone()
     jobs: dict[JobStatus, int] = {
         status: counts[status.value] for status in (JobStatus.WAITING, *SETTLED_JOB_STATUSES)

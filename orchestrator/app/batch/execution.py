@@ -130,23 +130,29 @@ async def drive(
             if context.shard is not None:
                 async with kept_lease(batch.ledger, context.settings, context.timings):
                     closed = await unless_stopped(merged, folder, closed, batch.ledger)
-                    closed = await unless_stopped(_report, folder, closed, reason, batch.ledger)
+                    closed = await unless_stopped(
+                        _report, folder, closed, reason, totals, batch.ledger
+                    )
         if context.shard is None:
             closed = await unless_stopped(merged, folder, closed)
     if context.shard is None:
         # The log, which is uploaded too, is complete by now.
-        closed = await unless_stopped(_report, folder, closed, reason)
+        closed = await unless_stopped(_report, folder, closed, reason, totals)
     closer = None if context.shard is None else batch.ledger.owner
     return Ending(batch=closed, totals=totals, reason=reason, live_runs=live_runs, closer=closer)
 
 
 async def _report(
-    folder: Path, closed: Batch, reason: OrchestratorError | None, closer: Ledger | None = None
+    folder: Path,
+    closed: Batch,
+    reason: OrchestratorError | None,
+    totals: Totals,
+    closer: Ledger | None = None,
 ) -> Batch:
     """Writes the reports of a batch that is closed."""
     # On a full disk the figures are still shown, and the files can be written later.
     with suppress(*((StoppedEarly,) if reason else ())):
-        closed = await finish(folder, closed, closer)
+        closed = await finish(folder, closed, closer, totals)
     return closed
 
 
@@ -356,7 +362,7 @@ async def _close(
 ) -> tuple[Batch, Totals]:
     """Records how the batch ends; returns it with its figures, which no later step changes."""
     ledger, stats = batch.ledger, batch.client.stats
-    jobs = batch.reader.totals().jobs
+    jobs = batch.reader.jobs_by_status()
     # Of a process that has closed the batch, and has died or was paused after that.
     kept_end = batch.reader.batch().ended_at
     if reason is not None:

@@ -27,7 +27,9 @@ PAGE = "report.html"
 LINES_AT_ONCE = 256
 
 
-async def finish(folder: Path, batch: Batch, closer: Ledger | None = None) -> Batch:
+async def finish(
+    folder: Path, batch: Batch, closer: Ledger | None = None, totals: Totals | None = None
+) -> Batch:
     """
     Writes the reports of a batch, uploads its files, and records that it is complete.
 
@@ -37,6 +39,7 @@ async def finish(folder: Path, batch: Batch, closer: Ledger | None = None) -> Ba
     Args:
         batch: with its results merged, and the exit code after that.
         closer: of the process that closes a shared batch, and that may have been paused.
+        totals: None: they are counted.
 
     Returns:
         the batch; its exit code shows whether the upload failed.
@@ -48,7 +51,7 @@ async def finish(folder: Path, batch: Batch, closer: Ledger | None = None) -> Ba
     if closer is not None:
         await closer.check_owner()
     with LedgerReader(folder / LEDGER) as reader:
-        write_reports(folder, batch, reader, reader.totals())
+        write_reports(folder, batch, reader, totals or reader.totals())
     if closer is not None:
         await closer.check_owner()
     batch = await uploaded(folder, batch)

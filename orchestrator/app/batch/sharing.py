@@ -176,7 +176,7 @@ async def _await_end(
         news = await ledger.news(0)
         if news.halt_kind is not None:
             # As in a process that works alone: a halt that left no job out has changed nothing.
-            has_effect = news.has_work or batch.reader.totals().jobs.get(JobStatus.ABORTED)
+            has_effect = news.has_work or JobStatus.ABORTED in batch.reader.jobs_by_status()
             reason = halt_of(news.halt_kind, news.halt_reason or "") if has_effect else None
         if news.is_complete and not is_ours:
             return False, reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -79,6 +80,25 @@ def test_ledger_refuses_a_torn_file(tmp_path: Path) -> None:
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(LedgerCorrupt):
         connect(path)
+
+
+async def test_file_is_read_whole_unless_this_process_has_written_it(tmp_path: Path) -> None:
+    """To open the ledger of a batch that has just ended takes no time, however large it is."""
+    path = tmp_path / "ledger.sqlite"
+    create_ledger(path, make_batch(), (make_job(seq) for seq in range(200)))
+    db = connect(path)
+    with db.owned():
+        db.query("own_batch", owner="this process")
+    db.confirm()
+    db.close()
+    written = path.stat()
+    with path.open("r+b") as file:
+        file.seek(written.st_size - 4096)
+        file.write(b"\xff" * 4096)
+    with pytest.raises(LedgerCorrupt):
+        connect(path)
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+    connect(path).close()
 
 
 def test_ledger_refuses_a_newer_version(tmp_path: Path) -> None:

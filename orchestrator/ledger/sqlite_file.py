@@ -1,0 +1,77 @@
+"""What is known of the file of a ledger: whether it is the same, whole, and in use."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from orchestrator.errors import LedgerCorrupt, OutputLost
+from orchestrator.ledger.sqlite_errors import refusal
+
+_sound: set[tuple[int, ...]] = set()
+"""The files that this process has checked or written, as `_content` knows them."""
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """
+    What identifies a file, then what changes with its content.
+
+    Raises:
+        OutputLost: it does not exist any more.
+    """
+    try:
+        stat = path.stat()
+        try:
+            wal = os.stat(f"{path}-wal").st_ino  # noqa: PTH116 - another Path for each commit
+        except FileNotFoundError:
+            wal = 0
+    except OSError as error:
+        raise refusal(error, path, OutputLost) from error
+    return stat.st_dev, stat.st_ino, wal, stat.st_size, stat.st_mtime_ns
+
+
+def _content(state: tuple[int, ...]) -> tuple[int, ...]:
+    """What a state says of the file itself, without the log beside it."""
+    device, inode, _, size, changed_ns = state
+    return device, inode, size, changed_ns
+
+
+def is_at_rest(path: Path) -> bool:
+    """
+    Whether SQLite could not make the files beside a ledger that it needs to read one in use.
+
+    Raises:
+        LedgerCorrupt: the last commits are in the file beside it alone.
+    """
+    wal, index = path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+    if os.access(index, os.F_OK) or os.access(path.parent, os.W_OK, effective_ids=True):
+        return False
+    if os.access(wal, os.F_OK) and wal.stat().st_size:
+        raise LedgerCorrupt(
+            f"{path}: its process was killed, and what it wrote last cannot be read in a folder "
+            "that cannot be written: copy the folder to where it can be"
+        )
+    return True
+
+
+def check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """Reads a whole file, but not again while this process has seen it sound and it is the same."""
+    content = _content(state_of(path))
+    if content in _sound:
+        return
+    # Not `integrity_check`: it compares indexes with tables too, which takes far longer.
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise LedgerCorrupt(
+            f"{path}: the ledger is damaged ({verdict}); it is left as it is: "
+            "restore it from a copy"
+        )
+    _sound.add(content)
+
+
+def mark_sound(path: Path) -> None:
+    """Notes that a file is whole, because this process has written it."""
+    with suppress(OutputLost):
+        _sound.add(_content(state_of(path)))
