@@ -10,9 +10,12 @@ WHERE json_extract(demand, '$.pools') IS NOT NULL AND since > :since;
 -- Writes the intent to start a run, with a number for its send that none has had, and reads its job.
 INSERT INTO attempts (job_seq, number, state, owner, intent_at, platform_at, reserved_usd, remedy,
     resurrects, send, mark, caps_itself)
-SELECT seq, :number, 'intent', :owner, :intent_at, :platform_at, :reserved_usd,
-    remedy, json_extract(remedy, '$.resurrects'), send, :stem || send || :word, :caps_itself
-FROM (SELECT seq, remedy, 1 + COALESCE((SELECT MAX(send) FROM given_up
-    WHERE job_seq = :seq AND number = :number), 0) AS send FROM jobs WHERE seq = :seq) AS job
+VALUES (:seq, :number, 'intent', :owner, :intent_at, :platform_at, :reserved_usd,
+    (SELECT remedy FROM jobs WHERE seq = :seq),
+    (SELECT json_extract(remedy, '$.resurrects') FROM jobs WHERE seq = :seq),
+    1 + COALESCE((SELECT MAX(send) FROM given_up WHERE job_seq = :seq AND number = :number), 0),
+    :stem || (1 + COALESCE((
+        SELECT MAX(send) FROM given_up WHERE job_seq = :seq AND number = :number), 0)) || :word,
+    :caps_itself)
 RETURNING remedy, send, mark,
     (SELECT definition FROM jobs WHERE seq = attempts.job_seq) AS definition;
