@@ -172,7 +172,7 @@ class PageRun:
             while match := re.fullmatch(r"(\w+)=(.*)", words[0]):
                 environment[match[1]] = match[2]
                 words.pop(0)
-        program = IN_FORK.get(words[0])
+        program = None if self._starts_threads(words) else IN_FORK.get(words[0])
         code, printed = (
             self._call_shell(call.command)
             if program is None
@@ -190,6 +190,10 @@ class PageRun:
         ):
             printed = printed.replace(here, shown)
         return printed
+
+    def _starts_threads(self, words: Sequence[str]) -> bool:
+        """Whether a program's library has threads of its own, which hang or abort in a fork."""
+        return words[0] == "python" and "apify_client" in (self.folder / words[1]).read_text()
 
     def _call_fork(
         self, program: str, words: Sequence[str], environment: dict[str, str]
