@@ -99,6 +99,12 @@ def test_removed_job_is_skipped(command: Command) -> None:
     assert (row["status"], row["error"]) == ("SKIPPED", "removed from the spec")
 
 
+def _items_of(platform: ServedPlatform, folder: Path) -> list[int]:
+    """How many items each run of a batch has at the platform."""
+    datasets = [run["defaultDatasetId"] for run in platform.runs_of(folder)]
+    return [platform.get(f"/datasets/{one}")["itemCount"] for one in datasets]
+
+
 def test_abort_ends_live_runs_and_keeps_their_items(
     command: Command, platform: ServedPlatform
 ) -> None:
@@ -117,7 +123,9 @@ def test_abort_ends_live_runs_and_keeps_their_items(
     )
     process = command.start("run", "sweep.toml")
     latest = command.folder / "output" / "sweep" / "latest"
-    wait_until(lambda: len(platform.runs_of(latest)) == 2, "two runs")
+    wait_until(
+        lambda: sum(items > 0 for items in _items_of(platform, latest)) == 2, "items of two runs"
+    )
     process.send_signal(signal.SIGINT)
     process.communicate()
     done = command.run("abort", "sweep", "--json")
