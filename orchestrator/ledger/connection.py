@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,13 @@ from orchestrator.errors import (
 )
 from orchestrator.ledger.schema import APPLICATION_ID, migrations, newest, statements
 from orchestrator.ledger.sqlite_errors import refusal, translated
-from orchestrator.ledger.sqlite_file import check_pages, is_at_rest, mark_sound, state_of
+from orchestrator.ledger.sqlite_file import (
+    check_pages,
+    is_at_rest,
+    is_unchanged,
+    mark_sound,
+    state_of,
+)
 from orchestrator.ledger.sqlite_statements import statement
 from orchestrator.ledger.store import PAUSED_SECS, Complaint, Row
 
@@ -119,9 +125,7 @@ class LedgerConnection(sqlite3.Connection):
 
     def close(self) -> None:
         """Closes the file; what this process has written is not checked when it is opened again."""
-        is_ours = False
-        with suppress(OutputLost):
-            is_ours = self.state is not None and self.state == state_of(self.path)
+        is_ours = is_unchanged(self.path, self.state)
         super().close()
         if is_ours:
             # The log beside it is part of the file by now.

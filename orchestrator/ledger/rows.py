@@ -79,9 +79,11 @@ def stored(time: datetime | None) -> str | None:
     """A time as it is stored: ISO 8601 in UTC, so that text order is time order."""
     if time is None:
         return None
-    # In a third of the time of `isoformat`; without a fraction, orjson writes none.
-    text = orjson.dumps(time if time.tzinfo is UTC else time.astimezone(UTC))
-    return f"{text[1:24].decode() if time.microsecond else f'{text[1:20].decode()}.000'}+00:00"
+    # In a third of the time of `isoformat`.
+    text = orjson.dumps(time if time.tzinfo is UTC else time.astimezone(UTC)).decode()
+    # Without a fraction, orjson writes none.
+    thousandths = text[20:24] if time.microsecond else ".000"
+    return f"{text[1:20]}{thousandths}+00:00"
 
 
 def batch_values(batch: Batch) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from orchestrator.errors import LedgerCorrupt, OutputLost
+from orchestrator.errors import LedgerCorrupt, OrchestratorError, OutputLost
 from orchestrator.ledger.sqlite_errors import refusal
 
 _sound: set[tuple[int, ...]] = set()
@@ -30,6 +30,13 @@ def state_of(path: Path) -> tuple[int, ...]:
     except OSError as error:
         raise refusal(error, path, OutputLost) from error
     return stat.st_dev, stat.st_ino, wal, stat.st_size, stat.st_mtime_ns
+
+
+def is_unchanged(path: Path, state: tuple[int, ...] | None) -> bool:
+    """Whether a file is in this state; False where the system does not show it."""
+    with suppress(OrchestratorError):
+        return state_of(path) == state
+    return False
 
 
 def _content(state: tuple[int, ...]) -> tuple[int, ...]:
@@ -73,5 +80,5 @@ def check_pages(connection: sqlite3.Connection, path: Path) -> None:
 
 def mark_sound(path: Path) -> None:
     """Notes that a file is whole, because this process has written it."""
-    with suppress(OutputLost):
+    with suppress(OrchestratorError):
         _sound.add(_content(state_of(path)))
