@@ -159,7 +159,7 @@ class Sender:
         began = self._now()
         until = began + self._options.start_deadline_secs
         lane = self._transport.pacer.lane(call.resource, call.rate, began)
-        backoff = None
+        backoff = failure = None
         request = call.request
         while True:
             try:
@@ -169,6 +169,9 @@ class Sender:
                     self._raise_unconfirmed(error, lane, request)
                 if not isinstance(error, TransientError):
                     raise
+                if failure is not None and _was_held_back(error):
+                    # Why the time was not enough says more than that it was not.
+                    raise failure from None
                 failure = error
             backoff = backoff or Backoff(until, self._rng)
             await self._pause(failure, backoff, lane, request)
@@ -265,8 +268,7 @@ class Sender:
     def _note_refusal(self, error: PlatformError, lane: Lane) -> float:
         """Slows the resource down after a 429; returns how long the platform asked to wait."""
         asked = (error.retry_after_secs if isinstance(error, TransientError) else None) or 0.0
-        # Without a status the pacer held the request back: the platform refused nothing.
-        if isinstance(error, RateLimited) and error.status is not None:
+        if isinstance(error, RateLimited) and not _was_held_back(error):
             self._transport.stats.rate_limited += 1
             lane.refused(self._now(), asked)
         return asked
@@ -275,3 +277,8 @@ class Sender:
 def _may_have_started(error: PlatformError) -> bool:
     """Whether a start that failed like this may have had its effect."""
     return not error.had_no_effect
+
+
+def _was_held_back(error: PlatformError) -> bool:
+    """Whether the pacer did not let a request be sent: the platform refused nothing."""
+    return isinstance(error, RateLimited) and error.status is None

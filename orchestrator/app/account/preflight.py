@@ -44,6 +44,9 @@ LONGEST_SECS = 25.0
 LOOKUPS_AT_ONCE = 16
 LIMITS_EVERY_SECS = 30.0
 RUNS_READ = 20
+TOKEN, LIMITS, TARGETS = range(3)
+"""What is asked for; an error about the first of them is shown."""
+
 USUAL_COMPUTE_UNIT_USD = Decimal("0.4")
 """The price of a compute unit if the account does not show it: that of the dearest plan."""
 
@@ -117,7 +120,7 @@ class _Lookups:
         self.defaults: dict[Target, RunDefaults] = {}
         self.refused: dict[Target, str] = {}
         self._client = client
-        self._errors: list[PlatformError] = []
+        self._errors: list[tuple[int, PlatformError]] = []
 
     def whole_room(self) -> Room:
         """What the account allows, with the answers about its targets."""
@@ -134,14 +137,14 @@ class _Lookups:
         Asks for everything.
 
         Raises:
-            PlatformError: the first that concerns every job; a refused token comes first.
+            PlatformError: one that concerns every job; a refused token comes first.
         """
         async with anyio.create_task_group() as lookups:
             lookups.start_soon(self._check_token, name="token")
             lookups.start_soon(self._read_room, name="limits")
             await _for_each(targets, self._look_up)
         if self._errors:
-            raise min(self._errors, key=lambda error: not isinstance(error, NotAuthorized))
+            raise min(self._errors, key=_importance)[1]
 
     def raise_missing(self) -> None:
         """Raises `UnknownTarget` when a target is missing or refused."""
@@ -157,7 +160,7 @@ class _Lookups:
         try:
             self.account = (await self._client.account.get()).id
         except NotAuthorized as error:
-            self._errors.append(error)
+            self._errors.append((TOKEN, error))
         except PlatformError as error:
             # A scoped token may start runs without the right to read its user.
             LOG.warning("account_not_read", error=str(error))
@@ -166,16 +169,22 @@ class _Lookups:
         try:
             self.room = await read_limits(self._client)
         except PlatformError as error:
-            self._errors.append(error)
+            self._errors.append((LIMITS, error))
 
     async def _look_up(self, target: Target) -> None:
         try:
             self.defaults[target] = await _defaults(self._client, target)
         except PlatformError as error:
             if error.concerns_every_job or isinstance(error, TransientError):
-                self._errors.append(error)
+                self._errors.append((TARGETS, error))
             else:
                 self.refused[target] = error.message
+
+
+def _importance(found: tuple[int, PlatformError]) -> tuple[bool, int, str]:
+    """Orders errors by what they concern, not by when they arrived: equal trouble reads equal."""
+    question, error = found
+    return (not isinstance(error, NotAuthorized), question, str(error))
 
 
 async def _defaults(client: ApifyClient, target: Target) -> RunDefaults:

@@ -76,6 +76,16 @@ def test_start_is_not_sent_after_the_process_was_paused(monkeypatch: pytest.Monk
     assert len(transport.asked) == 1
 
 
+def test_start_that_runs_out_of_time_says_what_kept_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When its deadline passes in a pause, the error is why it was repeated."""
+    transport = ScriptedTransport(unsent("no connection"), run_reply(201))
+    sleep = anyio.sleep
+    monkeypatch.setattr(anyio, "sleep", lambda secs: sleep(secs + 100))
+    with pytest.raises(ConnectionLost, match="no connection"):
+        using(transport, start, start_deadline_secs=30.0)
+    assert len(transport.asked) == 1
+
+
 def test_wait_of_a_start_is_added_to_its_deadline() -> None:
     """The time that the platform was asked to hold a start does not count as late."""
     transport = ScriptedTransport(run_reply(201))

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+import anyio
 import pytest
 
 from orchestrator.apify import Request
@@ -63,6 +66,27 @@ def test_refused_token_is_reported_first() -> None:
     """A token that is not valid is the reason that is shown, whatever else fails."""
     with pytest.raises(NotAuthorized):
         check_targets(GONE, BAD, me=refused(401, "user-or-token-not-found"))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_refused_token_reads_the_same_whichever_answer_is_first(order: int) -> None:
+    """The error names the same request, though several are refused at the same time."""
+    refusal = refused(401, "user-or-token-not-found")
+
+    class Delaying(ScriptedTransport):
+        @asynccontextmanager
+        async def send(self, request: Request) -> AsyncIterator[Reply]:
+            await anyio.sleep(1.0 + order * 0.01 * len(request.url))
+            async with super().send(request) as answer:
+                yield answer
+
+    async def use() -> None:
+        async with client_of(Delaying(refusal)) as client:
+            await check_before_start(client, [Demand(target=GOOD)], has_budget=False)
+
+    with pytest.raises(NotAuthorized) as caught:
+        run_virtual(use)
+    assert caught.value.path == "/v2/users/me"
 
 
 @pytest.mark.parametrize("me", [FORBIDDEN, GONE, refused(500, "x"), reply(403, b"<html>")])
