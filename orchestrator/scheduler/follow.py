@@ -23,6 +23,12 @@ from orchestrator.scheduler.observer import Observer
 SHORTEST_POLL_SECS = 1.0
 """The shortest time between two polls, for a platform that answers long polls at once."""
 
+MANY_RUNS = 500
+"""With so many runs at once, pauses between polls save one poll of ten."""
+
+PAUSE_SHARE = 1 / 7
+"""How long that pause is, as a share of the poll's time; a run may be seen to end so much later."""
+
 ABORT_GRACE_SECS = 35.0
 """How long a graceful abort may take: the platform allows 30 s, and some margin."""
 
@@ -78,6 +84,7 @@ class Follower:
         tail: downloads the items of a run while it is in progress, until cancelled.
         utc_now: the wall clock.
         aborting: why all runs are aborted; None when they are not.
+        many_runs: with so many at once, each poll is followed by a pause.
     """
 
     def __init__(
@@ -89,6 +96,7 @@ class Follower:
         observer: Observer,
         utc_now: Callable[[], datetime],
         aborting: str | None = None,
+        many_runs: int = MANY_RUNS,
     ) -> None:
         self._ledger = ledger
         self._client = client
@@ -96,6 +104,7 @@ class Follower:
         self._observer = observer
         self._utc_now = utc_now
         self._aborting = aborting
+        self._many_runs = many_runs
         self._has_given_up = False
         self._followed: set[_Followed] = set()
         self._durations = UsualDurations()
@@ -171,10 +180,19 @@ class Follower:
                     return ended
                 if followed.abort_because is None and not self._has_given_up:
                     with anyio.CancelScope() as followed.scope:
-                        await anyio.sleep_until(asked + SHORTEST_POLL_SECS)
+                        await anyio.sleep_until(self._next_poll_at(followed, asked))
             return None
         finally:
             self._followed.discard(followed)
+
+    def _next_poll_at(self, followed: _Followed, asked: float) -> float:
+        """When to poll a run that was polled at `asked` and has not ended."""
+        at = now = loop_time()
+        if len(self._followed) >= self._many_runs:
+            usual_secs = self._durations.usual(followed.attempt.job.target)
+            check_at = max(now, _next_check(followed, usual_secs))
+            at = min(now + PAUSE_SHARE * (now - asked), check_at)
+        return max(at, asked + SHORTEST_POLL_SECS)
 
     def _created_at(self, attempt: Attempt, run: Run) -> float:
         """When a run was created or resurrected, on the monotonic clock."""

@@ -15,10 +15,19 @@ from orchestrator.event_log import bound, bound_facts
 from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.model.ids import RunId
 from orchestrator.model.jobs import CollectPlan
-from orchestrator.scheduler.follow import ABORT_GRACE_SECS, EndedRun, Follower
+from orchestrator.scheduler.follow import (
+    ABORT_GRACE_SECS,
+    MANY_RUNS,
+    PAUSE_SHARE,
+    EndedRun,
+    Follower,
+)
 from tests.support.builders import NOON, make_job, make_ledger, make_run
 from tests.support.virtual_time import run_virtual
 from tests.support.whole_client import WholeClient
+
+MANY = 10
+"""So many runs at once are many in these tests."""
 
 
 @dataclass
@@ -35,6 +44,7 @@ class FakePlatform(WholeClient):
         is_readable: whether runs can be read.
         answers_at_once: whether it answers each poll at once, not at the run's end.
         aborted: the runs that were aborted, each with whether gracefully, and when.
+        seen_at: when an answer first said that a run had ended.
     """
 
     ends: dict[str, float]
@@ -46,6 +56,7 @@ class FakePlatform(WholeClient):
     is_readable: bool = True
     polls: int = 0
     aborted: list[tuple[str, bool, float]] = field(default_factory=list)
+    seen_at: dict[str, float] = field(default_factory=dict)
 
     def status_of(self, run_id: str) -> str:
         begins = self.waits.get(run_id, self.begin)
@@ -73,6 +84,7 @@ class FakePlatform(WholeClient):
         if is_aborted:
             slow["status"] = "ABORTING"
         if now >= end:
+            self.seen_at.setdefault(run_id, now)
             slow["status"] = "ABORTED" if is_aborted else "SUCCEEDED"
             slow["finishedAt"] = (NOON + timedelta(seconds=end)).isoformat()
         return models.Run(slow)
@@ -135,12 +147,15 @@ def follow(
     meanwhile: Callable[[Follower], None] = lambda _follower: None,
     created_ago: dict[str, float] | None = None,
     wrong_by: float = 0.0,
+    at: float = 100.5,
+    many_runs: int = MANY_RUNS,
     **fields: Any,
 ) -> Followed:
     """
-    Follows all runs of a platform at once; calls `meanwhile` after 100.5 seconds.
+    Follows all runs of a platform at once; calls `meanwhile` after some time.
 
     Args:
+        at: when that is; between two polls of a platform that answers each at once.
         created_ago: how old the runs are that an earlier process started, in seconds.
         wrong_by: how many seconds our clock is ahead.
     """
@@ -153,6 +168,7 @@ def follow(
         tail=lambda _job, _run: anyio.sleep_forever(),
         observer=cast("Any", slow),
         utc_now=lambda: NOON + timedelta(seconds=wrong_by),
+        many_runs=many_runs,
     )
     ended: dict[str, EndedRun | None] = {}
     early: list[str] = []
@@ -169,8 +185,7 @@ def follow(
             ended[name] = await follower.follow(attempt, run)
 
     async def act() -> None:
-        # Between two polls of a platform that answers each at once.
-        await anyio.sleep(100.5)
+        await anyio.sleep(at)
         early.extend(stragglers_in(folder))
         meanwhile(follower)
 
@@ -352,3 +367,38 @@ def test_platform_that_answers_polls_at_once_is_polled_once_a_second(tmp_path: P
     platform = FakePlatform({"r0": 30.0}, answers_at_once=True)
     follow(tmp_path, platform)
     assert platform.polls <= 32
+
+
+def test_many_runs_at_once_take_at_most_seven_requests_beyond_their_polls(tmp_path: Path) -> None:
+    """An hour of runs of ten minutes takes 54 polls: with six starts and downloads, 66 requests."""
+    platform = FakePlatform({f"r{number}": 600.0 for number in range(MANY)})
+    went = follow(tmp_path, platform, many_runs=MANY)
+    assert platform.polls == 9 * MANY
+    assert went.secs == pytest.approx(600.0, abs=0.1)
+
+
+def test_one_of_many_runs_is_seen_to_end_in_its_first_minute_at_once(tmp_path: Path) -> None:
+    """No pause comes before the first poll has taken its time; a later one is a seventh of it."""
+    many = {f"r{number}": 610.0 for number in range(MANY)}
+    platform = FakePlatform(many | {"early": 59.0, "late": 61.0})
+    went = follow(tmp_path, platform, many_runs=MANY)
+    assert platform.seen_at["early"] == pytest.approx(59.0, abs=0.1)
+    assert platform.seen_at["late"] == pytest.approx(60.0 * (1 + PAUSE_SHARE), abs=0.1)
+    assert None not in went.ended.values()
+
+
+def test_one_of_many_runs_is_aborted_in_time(tmp_path: Path) -> None:
+    """A pause between two polls does not delay `abort_after_factor`."""
+    many = {f"r{number}": 610.0 for number in range(MANY)}
+    usual = {f"u{number}": 15.5 for number in range(5)}
+    platform = FakePlatform(usual | many | {"long": 5000.0})
+    follow(tmp_path, platform, many_runs=MANY, abort_after_factor=4.0)
+    assert {round(at) for _, _, at in platform.aborted} == {62}
+
+
+def test_pause_of_one_of_many_runs_ends_at_a_stop(tmp_path: Path) -> None:
+    """A stop between two polls is obeyed at once."""
+    platform = FakePlatform({f"r{number}": 5000.0 for number in range(MANY)})
+    went = follow(tmp_path, platform, many_runs=MANY, at=65.0, meanwhile=Follower.give_up_waits)
+    assert set(went.ended.values()) == {None}
+    assert went.secs == pytest.approx(65.0, abs=0.01)
