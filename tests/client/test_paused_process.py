@@ -17,13 +17,13 @@ async def test_start_is_not_written_after_a_pause_while_it_connects(
 
     async def pause(origin: Origin, secs: float) -> object:
         connection = await take(origin, secs)
-        await anyio.sleep(0.3)
+        await anyio.sleep(1.1)
         return connection
 
     monkeypatch.setattr(Origin, "take", pause)
     async with (
         raw_server(answering(http(RUN, status=201))) as server,
-        client_of(server, DirectTransport, start_deadline_secs=0.2) as client,
+        client_of(server, DirectTransport, start_deadline_secs=1.0) as client,
     ):
         with pytest.raises(ConnectionLost, match="not sent"):
             await client.runs.start(ACTOR)
