@@ -12,12 +12,15 @@ from bench.measuring import Taken, measure, workplace
 
 MBYTES = 1000
 FETCH = """
-import gc, os, runpy, sys
-# As the command does it: few collections of garbage, no import of rich by structlog, which takes
-# 0.1 s, and an end that leaves the memory to the system.
-gc.set_threshold(50_000)
-sys.modules["rich"] = None
-runpy.run_module("bench.fetch_dataset", run_name="__main__", alter_sys=True)
+import gc, os, sys
+from orchestrator.cli.main import ALLOCATIONS_BETWEEN_COLLECTIONS
+from orchestrator.cli.quick_imports import quick_imports
+# As the command does it: few collections of garbage, imports that are quick, and an end that leaves
+# the memory to the system.
+gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
+with quick_imports():
+    from bench.fetch_dataset import download
+download(*sys.argv[1:])
 sys.stderr.flush()
 os._exit(0)
 """

@@ -1,8 +1,4 @@
-"""
-Downloads one dataset as a job's collection does: `python -m bench.fetch_dataset URL FOLDER`.
-
-Prints on stderr how many seconds that took, from the request until the file is durable.
-"""
+"""Downloads one dataset as a job's collection does."""
 
 from __future__ import annotations
 
@@ -23,7 +19,12 @@ from orchestrator.store.atomic_files import Files
 from orchestrator.store.group_flush import flush_group
 
 
-async def main(url: str, folder: Path) -> None:
+def download(url: str, folder: str) -> None:
+    """Prints on stderr how many seconds it took, from the request until the file is durable."""
+    anyio.run(_download, url, Path(folder), backend_options={"use_uvloop": True})
+
+
+async def _download(url: str, folder: Path) -> None:
     options = ClientOptions(base_url=url, token=SecretStr("none-is-asked-for"))
     async with GroupWorker("files", flush_group) as worker, ApifyClient(options) as client:
         download = ItemsDownload(
@@ -41,7 +42,3 @@ async def main(url: str, folder: Path) -> None:
         finally:
             download.discard()
         print(time.perf_counter() - began, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], Path(sys.argv[2]), backend_options={"use_uvloop": True})

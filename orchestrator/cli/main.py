@@ -80,8 +80,10 @@ def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
             _announce(words, mistake)
             raise
         vars(options).update(given)
-        _import_log_library()
-        module = import_module(f"orchestrator.cli.commands.{MODULES.get(name, name)}")
+        from orchestrator.cli.quick_imports import quick_imports
+
+        with quick_imports():
+            module = import_module(f"orchestrator.cli.commands.{MODULES.get(name, name)}")
         code: int = module.call(options)
     except Exception as error:  # noqa: BLE001 - the one place that turns errors into exit codes
         from orchestrator.cli.error_exit import print_error
@@ -98,16 +100,6 @@ def _announce(words: Sequence[str], mistake: SystemExit) -> None:
         from orchestrator.cli.announced_call import announce_wrong_arguments
 
         announce_wrong_arguments(words[1:], str(mistake))
-
-
-def _import_log_library() -> None:
-    """Imports structlog without `rich`, which it would import if installed, in 75 ms."""
-    # Only here, because a program that imports the package owns its process.
-    sys.modules["rich"] = None  # type: ignore[assignment]  # how Python marks a missing module
-    try:
-        import structlog  # noqa: F401 - for the modules that the command imports
-    finally:
-        del sys.modules["rich"]
 
 
 def _refuse_other_bytes(words: Sequence[str]) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,26 @@ from orchestrator.errors import ConnectionLost
 from orchestrator.model.ids import RunId
 from tests.client.raw_server import ReceivedRequest, answering, http, raw_server
 
+QUICK = """
+import asyncio, os, sys
+from orchestrator.cli.quick_imports import quick_imports
+
+with quick_imports():
+    import aiohttp
+
+async def main(url, certificate):
+    if certificate:
+        os.environ["SSL_CERT_FILE"] = certificate
+    async with aiohttp.ClientSession() as session:
+        for _ in range(2):
+            try:
+                async with session.get(url) as answer:
+                    print(answer.status)
+            except aiohttp.ClientConnectorCertificateError as error:
+                print(error.certificate_error.reason)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
 RUN = b'{"data": {"id": "run1", "status": "SUCCEEDED"}}'
 
 
@@ -106,6 +128,26 @@ async def test_unknown_certificate_is_an_error(
         with pytest.raises(ConnectionLost, match="SSL_CERT_FILE") as caught:
             await client.runs.get(RunId("run1"))
     assert caught.value.had_no_effect
+
+
+@pytest.mark.parametrize(
+    ("is_named", "said"),
+    [(True, ["200", "200"]), (False, ["CERTIFICATE_VERIFY_FAILED"] * 2)],
+    ids=["known", "unknown"],
+)
+async def test_command_checks_certificates_that_it_reads_late(
+    certificate: Path, *, is_named: bool, said: list[str]
+) -> None:
+    """A command reads certificates before its first connection, and refuses unknown ones."""
+    kept = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
+    async with raw_server(answering(http(RUN)), tls=tls_of(certificate)) as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", QUICK, server.url, f"{certificate}.crt" if is_named else "",
+            env=kept,
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+        out, _ = await process.communicate()
+    assert out.decode().split() == said
 
 
 async def test_redirect_uses_the_right_proxy(environment: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,10 @@ from tests.support.screens import Written, example
 
 CHOOSE = """
 import io, sys
-from orchestrator.cli.main import _import_log_library
+from orchestrator.cli.quick_imports import quick_imports
 
-_import_log_library()
-import orchestrator.cli.commands.run
+with quick_imports():
+    import orchestrator.cli.commands.run
 from orchestrator.cli.progress_display import display_for
 
 class Stream(io.StringIO):
