@@ -32,7 +32,7 @@ WHERE cost_usd IS NOT NULL AND resurrects IS NULL AND number > 1 AND (
 -- Lists the runs whose cost is within 5 % of a cap that we chose.
 SELECT key, cost_usd, reserved_usd FROM attempts JOIN jobs ON seq = job_seq
 WHERE caps_itself = 0 AND CAST(cost_usd AS DOUBLE PRECISION)
-    >= 0.95 * CAST(reserved_usd AS DOUBLE PRECISION) ORDER BY seq;
+    >= 0.95 * CAST(reserved_usd AS DOUBLE PRECISION) ORDER BY job_seq, number;
 
 -- name: select_run_costs
 -- Lists what the attempts that are over have cost and reserved.
