@@ -24,7 +24,7 @@ from tests.support.command import (
     sweep,
     wait_until,
 )
-from tests.support.dask_cluster import Cluster, running_cluster, why_absent
+from tests.support.dask_cluster import MODULES, Cluster, running_cluster, why_absent
 from tests.support.postgres_server import PostgresServer, running_server
 from tests.support.postgres_server import why_absent as why_no_server
 
@@ -106,7 +106,9 @@ def site(
     ledger = f"{server.url}?schema=test_{secrets.token_hex(4)}"
     variables = {**platform.variables(), **QUICK, "ORCHESTRATOR_LEDGER": ledger}
     (tmp_path / "mine").mkdir()
-    command = Command(folder=tmp_path / "mine", variables=variables, program=HURRIED)
+    command = Command(
+        folder=tmp_path / "mine", variables=variables, program=HURRIED, modules=MODULES
+    )
     location.configure(ledger)
     yield Site(platform=platform, ledger=ledger, cluster=cluster, command=command)
     location.configure(None)
@@ -179,7 +181,7 @@ def test_scheduler_that_dies_ends_the_call(site: Site) -> None:
     _, err = caller.communicate()
     assert (caller.code, "the scheduler of Dask is gone" in err) == (5, True), err
     assert "Traceback" not in err
-    wait_until(lambda: site.cluster.workers["one"].poll() is not None, "the end of the worker")
+    wait_until(lambda: site.cluster.workers["one"].has_ended, "the end of the worker")
     site.cluster.start_scheduler()
     done = site.command.run("run", "sweep.toml", "--shard", "1/1", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6), done.err
@@ -211,7 +213,8 @@ def test_engine_that_cannot_be_used_is_an_error(
     tmp_path: Path, words: tuple[str, ...], code: int, reason: str
 ) -> None:
     """The message says what to do, and nothing is started."""
-    command = Command(folder=tmp_path, variables={"APIFY_TOKEN": "a-token-of-a-test"})
+    variables = {"APIFY_TOKEN": "a-token-of-a-test"}
+    command = Command(folder=tmp_path, variables=variables, modules=MODULES)
     command.write("sweep.toml", sweep(jobs=1, batch=BATCH, duration_secs=0, items=1))
     ledger = ("--ledger", "postgresql://me@127.0.0.1:1/x")
     done = command.run("run", "sweep.toml", *ledger, *words)

@@ -176,11 +176,13 @@ class Command:
         folder: the working folder; HOME is below it and empty.
         variables: the environment beside PATH.
         program: the function to call; functions of the tests wrap that of the command.
+        modules: what the fork server of this command imports, beside what each command needs.
     """
 
     folder: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     program: str = ORCHESTRATOR
+    modules: tuple[str, ...] = ()
 
     def environment(self) -> dict[str, str]:
         """All environment variables of the process."""
@@ -208,7 +210,7 @@ class Command:
         """Starts a command in its own process group and returns at once."""
         # What a library that shifts the clock reads when a process starts; see `clock`.
         names = (name for name in self.variables if name.startswith(("LD_PRELOAD", "FAKETIME_")))
-        server = fork_server(tuple((name, self.variables[name]) for name in names))
+        server = fork_server(tuple((name, self.variables[name]) for name in names), *self.modules)
         return server.start(self.program, words, self.folder, self.environment())
 
     def run_alone(self, *words: str | Path) -> Done:

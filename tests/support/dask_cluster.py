@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.support.command import ROOT, wait_until
+from tests.support.command import ROOT, Process, fork_server, wait_until
+
+SCHEDULER = "distributed.cli.dask_scheduler"
+WORKER = "distributed.cli.dask_worker"
+MODULES = (SCHEDULER, WORKER)
+"""What all processes of a cluster and its callers need; the import takes a second."""
 
 
 def why_absent() -> str | None:
@@ -29,30 +32,29 @@ class Cluster:
     A scheduler and its workers.
 
     Attributes:
-        folder: of the logs; the workers have folders of their own below it, as on other machines.
+        folder: the workers have folders of their own below it, as on other machines.
         url: for `--on`.
         workers: by their names.
     """
 
     folder: Path
-    scheduler: subprocess.Popen[bytes] | None = None
+    scheduler: Process | None = None
     url: str = ""
-    workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    workers: dict[str, Process] = field(default_factory=dict)
 
     def start_scheduler(self) -> None:
         """Starts a scheduler, and returns when it can be reached."""
         address = self.folder / "scheduler.json"
         address.unlink(missing_ok=True)
         words = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file")
-        self.scheduler = _start(self.folder, "dask_scheduler", *words, str(address), variables={})
+        self.scheduler = _start(self.folder, SCHEDULER, *words, str(address), variables={})
         wait_until(lambda: address.exists() and _url(address) is not None, "the scheduler")
         self.url = str(_url(address))
 
     def stop_scheduler(self) -> None:
         """Kills the scheduler."""
         if self.scheduler is not None:
-            self.scheduler.kill()
-            self.scheduler.wait(30)
+            _end(self.scheduler)
 
     def start_worker(self, name: str, variables: Mapping[str, str]) -> None:
         """Starts a worker with an environment of its own."""
@@ -60,7 +62,7 @@ class Cluster:
         (folder / "home").mkdir(parents=True)
         self.workers[name] = _start(
             folder,
-            "dask_worker",
+            WORKER,
             self.url.replace("dask://", "tcp://"),
             *("--no-nanny", "--nthreads", "1", "--no-dashboard", "--name", name),
             *("--local-directory", str(folder / "scratch")),
@@ -69,13 +71,13 @@ class Cluster:
 
     def logs(self) -> str:
         """What the scheduler and the workers have logged."""
-        return "\n".join(path.read_text() for path in self.folder.rglob("log"))
+        started = [*self.workers.values(), *filter(None, [self.scheduler])]
+        return "\n".join(process.errors() for process in started)
 
     def stop_workers(self) -> None:
         """Ends all workers, and forgets their logs."""
         for name, process in self.workers.items():
-            process.kill()
-            process.wait(30)
+            _end(process)
             shutil.rmtree(self.folder / name)
         self.workers = {}
 
@@ -104,17 +106,13 @@ def _url(address: Path) -> str | None:
         return None
 
 
-def _start(
-    folder: Path, program: str, *words: str, variables: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
+def _start(folder: Path, program: str, *words: str, variables: Mapping[str, str]) -> Process:
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-    with (folder / "log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.{program}", *words],
-            cwd=folder,
-            # Shards inherit it; see `Command.own_environment`.
-            env={**kept, "PYTHONPATH": str(ROOT), "SSL_CERT_FILE": os.devnull, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+    # Shards inherit it; see `Command.own_environment`.
+    own = {**kept, "PYTHONPATH": str(ROOT), "SSL_CERT_FILE": os.devnull, **variables}
+    return fork_server((), *MODULES).start(f"{program}:main", words, folder, own, mixed=True)
+
+
+def _end(process: Process) -> None:
+    process.kill()
+    process.communicate()

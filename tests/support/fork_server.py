@@ -1,7 +1,7 @@
 """
 Forks a child for each order, after the imports: `python -m tests.support.fork_server ADDRESS`.
 
-Names of further modules may follow, which some children need.
+One of its children may be a further server, with more modules, which some commands need.
 
 Most of a short command's time goes into its imports, and the tests call it hundreds of times. All
 test processes of a suite share one server: it listens at a socket, and ends with its last
@@ -27,7 +27,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import _lru_cache_wrapper, partial
 from inspect import signature
@@ -156,22 +156,51 @@ def send(client: socket.socket, **event: int) -> None:
         client.sendall(json.dumps(event).encode() + b"\n")
 
 
-def prepare(modules: Iterable[str]) -> None:
+def prepare() -> None:
     """Does once what each command would do; a fork costs by the memory in use, so no more."""
-    _import_all(modules)
-    rehearse()
-    _fill_caches()
-    gc.freeze()
-    _use_large_pages()
-
-
-def _import_all(modules: Iterable[str]) -> None:
     for package in (orchestrator, apify_emulator):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith(("__main__", "pytest_plugin")):
                 importlib.import_module(module.name)
-    for name in (*OUTSIDE, *modules):
+    _import(OUTSIDE)
+    rehearse()
+    _fill_caches()
+    _settle()
+
+
+def serve_more(words: Sequence[str]) -> None:
+    """
+    Forks a server that has further modules; returns when it listens.
+
+    Args:
+        words: its address, and the modules.
+    """
+    address, *modules = words
+    listening, ready = os.pipe()
+    if os.fork():
+        os.close(ready)
+        if not os.read(listening, 1):
+            sys.exit("the fork server has not started")
+        return
+    os.close(listening)
+    _import(modules)
+    _fill_caches()
+    _settle()
+    server = Server(Path(address))
+    os.write(ready, b"!")
+    os.close(ready)
+    server.serve()()
+
+
+def _import(modules: Iterable[str]) -> None:
+    for name in modules:
         importlib.import_module(name)
+
+
+def _settle() -> None:
+    """Makes the memory cheap to fork."""
+    gc.freeze()
+    _use_large_pages()
 
 
 def _fill_caches() -> None:
@@ -258,7 +287,7 @@ def _end(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    prepare(sys.argv[2:])
+    prepare()
     server = Server(Path(sys.argv[1]))
     print("ready", flush=True)  # noqa: T201 - for the process that has started it
     # Called at the top level, so that a child ends as any program does.
