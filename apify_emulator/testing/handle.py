@@ -146,7 +146,8 @@ class EmulatorHandle:
             with _OPENER.open(request, timeout=_ANSWER_SECS) as answer:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as problem:
-            message = json.loads(problem.read())["error"]["message"]
+            with problem:
+                message = json.loads(problem.read())["error"]["message"]
             raise RuntimeError(f"{method} {path}: {problem.code}: {message}") from None
 
 
