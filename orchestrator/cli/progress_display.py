@@ -6,15 +6,18 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
 from orchestrator.app.batch_folders import display
 from orchestrator.app.clock import utc_now
-from orchestrator.app.setup.context import Display
 from orchestrator.cli.streams import write_lines
 from orchestrator.model.progress import Progress
 from orchestrator.report.lines import progress_line
+
+if TYPE_CHECKING:
+    from orchestrator.app.setup.context import Display
 
 LINE_EVERY_SECS = 30.0
 FIRST_LINE_SECS = 5.0

@@ -10,24 +10,20 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.app.batch.creation import plan_of
 from orchestrator.app.batch_folders import LEDGER, find_batch
 from orchestrator.app.occurrences.schedules import schedule_of
-from orchestrator.app.plan.account_forecast import Account, ask_account
 from orchestrator.app.plan.forecast import (
     REQUESTS_A_RUN,
     Estimate,
     Forecast,
-    History,
     estimate,
     forecast,
     own_history,
 )
-from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import choice_of, settings_of
-from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.streams import terminal_size
 from orchestrator.ledger.amendments import definitions
 from orchestrator.model.batches import BatchPlan, Series
@@ -35,6 +31,9 @@ from orchestrator.model.ids import BatchName
 from orchestrator.model.jobs import Job
 from orchestrator.report.plan_screen import plan_lines
 from orchestrator.specfile import expand, load_spec
+
+if TYPE_CHECKING:
+    from orchestrator.app.plan.account_forecast import Account
 
 
 def call(options: argparse.Namespace) -> int:
@@ -58,7 +57,10 @@ def call(options: argparse.Namespace) -> int:
     made = forecast(jobs(), history, plan.sweeps)
     account = None
     if options.online:
-        account = _ask(options, plan, made, history)
+        # What asks the platform takes a third of the start of the command, which rarely needs it.
+        from orchestrator.cli.online_questions import ask_about_account
+
+        account = ask_about_account(options, plan, list(made.groups), history)
         made = forecast(jobs(), history, plan.sweeps)
     figures = estimate(made, plan, None if account is None else account.room)
     answer = _answer(series.name, plan, made, figures, account)
@@ -70,11 +72,6 @@ def call(options: argparse.Namespace) -> int:
         width = terminal_size(sys.stdout).columns if sys.stdout.isatty() else None
         print("\n".join(plan_lines(answer, width)))
     return 0
-
-
-def _ask(options: argparse.Namespace, plan: BatchPlan, made: Forecast, history: History) -> Account:
-    context = make_context(options, settings_of(options))
-    return in_event_loop(ask_account, plan, context, list(made.groups), history)
 
 
 def _answer(
