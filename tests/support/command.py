@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -288,8 +289,14 @@ class ServedPlatform:
         )
         for _ in range(TRIES):
             # The platform may have faults for this client too.
-            with suppress(OSError), urllib.request.urlopen(request, timeout=BUSY_SECS) as answer:  # noqa: S310
-                found = json.load(answer)
+            try:
+                with urllib.request.urlopen(request, timeout=BUSY_SECS) as answer:  # noqa: S310
+                    found = json.load(answer)
+            except urllib.error.HTTPError as refusal:
+                refusal.close()
+            except OSError:
+                continue
+            else:
                 return found["data"] if isinstance(found, dict) and "data" in found else found
         raise AssertionError(f"the platform does not answer {path}")
 
