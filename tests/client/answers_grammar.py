@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 STATUSES = (
@@ -193,7 +194,7 @@ def _encoded(
         case 3:
             return body, [*headers, ("Content-Encoding", "gzip")]
         case 4:
-            return BOMB, [*headers, ("Content-Encoding", "gzip")]
+            return bomb(), [*headers, ("Content-Encoding", "gzip")]
         case _:
             named = rng.choice(
                 ("br", "zstd", "deflate", "gzip, gzip", "\u00fc", "x" * 500, "GZIP ")
@@ -201,8 +202,10 @@ def _encoded(
             return packed, [*headers, ("Content-Encoding", named)]
 
 
-BOMB = gzip.compress(b"0" * 20_000_000, 9)
-"""Twenty megabytes that compress to twenty kilobytes."""
+@cache
+def bomb() -> bytes:
+    """Twenty megabytes that compress to twenty kilobytes."""
+    return gzip.compress(b"0" * 20_000_000, 9)
 
 
 def _framed(

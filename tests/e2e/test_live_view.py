@@ -158,7 +158,7 @@ def test_ctrl_c_ends_only_the_watching(shops: tuple[Command, Terminal]) -> None:
         text = " ".join(watch.lines())
     assert "the process that runs the batch goes on, with 4 runs at the platform" in text
     assert "orchestrator abort output/shops/" in text
-    assert shops[1].process.poll() is None
+    assert not shops[1].process.has_ended
 
 
 def test_ctrl_c_leaves_the_runs_and_says_so(

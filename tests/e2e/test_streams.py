@@ -82,12 +82,13 @@ def test_follower_ends_with_its_reader(
     """`logs | head` follows nothing after its reader has ended, also if no further line comes."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=3600, items=1, log="a line\n" * 9))
     process = command.start("run", "sweep.toml")
+    latest = command.folder / "output/sweep/latest"
+    wait_until(lambda: latest.exists() and bool(platform.runs_of(latest)), "the run")
     try:
         script = "until orchestrator {} 2>/dev/null | head -c 1 | grep -q .; do sleep 0.1; done"
         assert command.run_script(script.format(follower)).code == 0
     finally:
         process.kill()
-    assert platform.runs()
 
 
 def test_batch_does_not_wait_for_its_reader(command: Command) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,8 +19,7 @@ from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import Any
 
-from orchestrator.ledger.location import location_of
-from orchestrator.ledger.reader import read_batch
+from tests.support.batch_marks import mark_of
 from tests.support.fork_connection import connect
 from tests.support.tracebacks import temporary_folder
 
@@ -85,7 +83,7 @@ class Process:
         """
         if not self._ended.wait(timeout):
             raise subprocess.TimeoutExpired("orchestrator", timeout)
-        return self._out.read_text(), self._err.read_text()
+        return _text(self._out), _text(self._err)
 
     def first_line(self) -> str:
         """The first line that the process writes to stdout."""
@@ -137,8 +135,15 @@ class ForkServer:
         environment: dict[str, str],
         *,
         mixed: bool = False,
+        terminal: str | None = None,
     ) -> Process:
-        """Starts a command; with `mixed`, stdout has its stderr too, as on a terminal."""
+        """
+        Starts a command.
+
+        Args:
+            mixed: stdout has its stderr too.
+            terminal: the device of the terminal on which it is.
+        """
         number = len(self._children)
         out, err = (Path(self._files.name, f"{number}.{name}") for name in ("out", "err"))
         err = out if mixed else err
@@ -149,8 +154,9 @@ class ForkServer:
             "words": [str(word) for word in words],
             "folder": str(folder),
             "environment": environment,
-            "out": str(out),
-            "err": str(err),
+            "in": terminal or os.devnull,
+            "out": terminal or str(out),
+            "err": terminal or str(err),
         }
         self._connection.sendall(json.dumps(order).encode() + b"\n")
         return child
@@ -207,12 +213,12 @@ class Command:
             raise
         return Done(code=process.code, out=out, err=err)
 
-    def start(self, *words: str | Path) -> Process:
+    def start(self, *words: str | Path, terminal: str | None = None) -> Process:
         """Starts a command in its own process group and returns at once."""
         # What a library that shifts the clock reads when a process starts; see `clock`.
         names = (name for name in self.variables if name.startswith(("LD_PRELOAD", "FAKETIME_")))
         server = fork_server(tuple((name, self.variables[name]) for name in names), *self.modules)
-        return server.start(self.program, words, self.folder, self.environment())
+        return server.start(self.program, words, self.folder, self.environment(), terminal=terminal)
 
     def run_alone(self, *words: str | Path) -> Done:
         """Runs a command in its own interpreter, as a user does, and waits until it ends."""
@@ -253,17 +259,6 @@ class Command:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return path
-
-
-def mark_of(folder: Path) -> str | None:
-    """The text with which the marks of a batch's starts begin; None before it has a ledger."""
-    if location_of(folder / "ledger.sqlite") is not None:
-        return read_batch(folder / "ledger.sqlite").mark
-    if not (folder / "ledger.sqlite").exists():
-        return None
-    with closing(sqlite3.connect(f"file:{folder}/ledger.sqlite?mode=ro", uri=True)) as db:
-        (mark,) = db.execute("SELECT mark FROM batch").fetchone()
-    return str(mark)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

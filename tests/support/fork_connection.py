@@ -69,6 +69,7 @@ def _fork(base: socket.socket, address: Path, modules: Sequence[str]) -> None:
         "words": [str(address), *modules],
         "folder": str(ROOT),
         "environment": dict(os.environ),
+        "in": os.devnull,
         "out": os.devnull,
         "err": str(err),
     }

@@ -6,10 +6,11 @@ One of its children may be a further server, with more modules, which some comma
 Most of a short command's time goes into its imports, and the tests call it hundreds of times. All
 test processes of a suite share one server: it listens at a socket, and ends with its last
 connection. An order is a line of JSON on a connection: its id, the function to call
-(`module:function`) and its arguments, a working folder, the environment, and the files for stdout
-and stderr. Each child leads its own session. On the same connection, the server writes a line for
-each child's pid, and one for its exit code. Nothing else passes from one child to another. The
-server completes models, fills caches that are the same for every command, and rehearses a batch.
+(`module:function`) and its arguments, a working folder, the environment, and the files for stdin,
+stdout and stderr, which may be a terminal. Each child leads its own session. On the same
+connection, the server writes a line for each child's pid, and one for its exit code. Nothing else
+passes from one child to another. The server completes models, fills caches that are the same for
+every command, and rehearses a batch.
 """
 
 from __future__ import annotations
@@ -256,11 +257,14 @@ def carry_out(order: dict[str, Any]) -> None:
     if "LD_PRELOAD" in os.environ:
         # A library shifts the clock, and sleeping until a time of another clock fails under it.
         setattr(time, "sleep", lambda secs: threading.Event().wait(secs))  # noqa: B010 - a patch
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    # The first terminal that a new session opens controls it: Ctrl-C is a signal to the child.
+    os.dup2(os.open(order["in"], os.O_RDONLY), 0)
     for handle, name in ((1, "out"), (2, "err")):
         # Both may name one file.
         kind = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         os.dup2(os.open(order[name], kind, 0o644), handle)
+    if os.isatty(1):
+        _open_streams()
     module, function = order["program"].split(":")
     code: Any = 0
     try:
@@ -270,6 +274,15 @@ def carry_out(order: dict[str, Any]) -> None:
     if not isinstance(code, int):
         sys.exit(code)  # with a message
     _end(code)
+
+
+def _open_streams() -> None:
+    """Opens stdout and stderr for a terminal, as the interpreter does at its start."""
+    encoding = os.environ.get("PYTHONIOENCODING", "utf-8")
+    for handle, name in ((1, "stdout"), (2, "stderr")):
+        stream = open(handle, "w", buffering=1, encoding=encoding, closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 def _end(code: int) -> NoReturn:

@@ -7,18 +7,16 @@ import os
 import select
 import signal
 import struct
-import subprocess
-import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
+from dataclasses import replace
 from types import MappingProxyType
 
 import pyte
 
-from tests.support.command import LONGEST_SECS, Command
+from tests.support.command import Command, Process
 
 CTRL_C = b"\x03"
 HISTORY = 500
@@ -56,9 +54,7 @@ class Terminal:
         screen: what the reader sees; its history has the lines that moved out of sight.
     """
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], handle: int, columns: int, lines: int
-    ) -> None:
+    def __init__(self, process: Process, handle: int, columns: int, lines: int) -> None:
         self.process = process
         self.screen = RealScreen(columns, lines, history=HISTORY)
         self.written = b""
@@ -91,8 +87,9 @@ class Terminal:
 
     def read(self, secs: float = 0.1) -> bool:
         """Reads for a time what the command writes; returns whether it may write more."""
-        if not select.select([self._handle], [], [], secs)[0]:
-            return True
+        has_ended = self.process.has_ended
+        if not select.select([self._handle], [], [], 0 if has_ended else secs)[0]:
+            return not has_ended
         try:
             piece = os.read(self._handle, 65536)
         except OSError:
@@ -106,7 +103,8 @@ class Terminal:
         """Reads to the end; returns the exit code."""
         while self.read():
             pass
-        return self.process.wait(LONGEST_SECS)
+        self.process.communicate()
+        return self.process.code
 
     def press(self, keys: bytes) -> None:
         """Types some keys."""
@@ -129,26 +127,19 @@ def terminal(
     """Starts a command on a terminal, and ends it at the end of the block."""
     ours, theirs = os.openpty()
     set_size(ours, columns, lines)
-    environment = {**command.own_environment(), "TERM": "xterm-256color", **variables}
-    with subprocess.Popen(
-        [sys.executable, "-m", "orchestrator", *words],
-        cwd=command.folder,
-        env=environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        # So that Ctrl-C on the terminal sends a signal to the command.
-        preexec_fn=partial(fcntl.ioctl, theirs, termios.TIOCSCTTY, 0),
-    ) as process:
+    # Until it is started, only our own handle keeps its side of the terminal open.
+    process = replace(
+        command, variables={**command.variables, "TERM": "xterm-256color", **variables}
+    ).start(*words, terminal=os.ttyname(theirs))
+    try:
+        yield Terminal(process, ours, columns, lines)
+    finally:
+        if not process.has_ended:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
         os.close(theirs)
-        try:
-            yield Terminal(process, ours, columns, lines)
-        finally:
-            if process.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-            os.close(ours)
+        os.close(ours)
 
 
 def set_size(handle: int, columns: int, lines: int) -> None:
