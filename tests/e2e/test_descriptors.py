@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import resource
+from dataclasses import replace
+
 import pytest
 
 from tests.emulator.sample_actors import write_actor
-from tests.support.command import Command, ServedPlatform, sweep, wait_until
+from tests.support.command import Command, Done, ServedPlatform, sweep, wait_until
 
 ACTOR = """
 import resource
@@ -13,10 +16,17 @@ print("soft limit:", resource.getrlimit(resource.RLIMIT_NOFILE)[0], flush=True)
 """
 
 
+def run_with_limits(command: Command, soft: int, hard: int, *words: str) -> Done:
+    """Runs a command as a shell does that has limited the open files."""
+    limited = replace(command, program="tests.support.few_files:main_with_limits")
+    return limited.run(str(soft), str(hard), *words)
+
+
 def test_soft_limit_of_open_files_is_raised(command: Command, platform: ServedPlatform) -> None:
     """A low default of the shell limits nothing if the system allows more."""
     command.write("sweep.toml", sweep(jobs=60, batch="max_runs = 60", duration_secs=0.5, items=1))
-    done = command.run_script("ulimit -S -n 40; orchestrator run sweep.toml --json")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    done = run_with_limits(command, 40, hard, "run", "sweep.toml", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 60), done.err
     assert "ulimit" not in done.err
 
@@ -24,7 +34,7 @@ def test_soft_limit_of_open_files_is_raised(command: Command, platform: ServedPl
 def test_open_files_limit_the_live_runs(command: Command) -> None:
     """If the limit cannot be raised, fewer runs are live, and a warning says what to do."""
     command.write("sweep.toml", sweep(jobs=40, batch="max_runs = 40", duration_secs=0, items=1))
-    done = command.run_script("ulimit -n 64; orchestrator run sweep.toml --json")
+    done = run_with_limits(command, 64, 64, "run", "sweep.toml", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 40), done.err
     said = "reason=this process may have 64 open files; raise the limit with `ulimit -n`"
     assert said in done.err
@@ -54,7 +64,7 @@ def test_runs_of_an_earlier_process_are_followed_in_turns(
     wait_until(lambda: latest.exists() and len(platform.runs_of(latest)) == 50, "all runs")
     process.kill()
     process.communicate()
-    done = command.run_script("ulimit -n 64; orchestrator resume sweep --json")
+    done = run_with_limits(command, 64, 64, "resume", "sweep", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 50), done.err
     assert "too many open files" not in done.err
     assert len(platform.runs_of(latest)) == 50
@@ -68,7 +78,8 @@ def test_process_of_an_actor_gets_the_original_limit(command: Command) -> None:
         '[batch]\nname = "limit"\n[[jobs]]\nname = "job"\nactor = "local/limit"\n'
         "collect.log = true\n",
     )
-    done = command.run_script("ulimit -S -n 256; orchestrator run limit.toml --local")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    done = run_with_limits(command, 256, hard, "run", "limit.toml", "--local")
     assert done.code == 0, done.err
     log = (command.folder / "output/limit/latest/jobs/job/log.txt").read_text()
     assert "soft limit: 256\n" in log

@@ -15,7 +15,7 @@ from tests.emulator.sample_actors import write_actor
 BUSY = """
 import subprocess
 code = "import time; held = b'x' * 60_000_000; until = time.monotonic() + 2.5"
-code += "\\nwhile time.monotonic() < until: pass"
+code += "\\nwhile time.monotonic() < until: sum(range(100_000)); time.sleep(0.002)"
 subprocess.run([sys.executable, "-c", code], start_new_session=True, check=True)
 """
 
