@@ -75,6 +75,12 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Collects the last garbage, and lets pytest's own five collections look at nothing else."""
+    gc.collect()
+    gc.freeze()
+
+
 def _keep_files_in_memory(folder: Path) -> None:
     """Puts temporary files into a folder in memory, so that no flush waits for a disk."""
     if "TMPDIR" in os.environ or not os.access(folder, os.W_OK | os.X_OK):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clock import NIGHT, at, find_library
-from tests.support.command import Command, Done, ServedPlatform, start_platform, wait_until
+from tests.support.command import Command, ServedPlatform, start_platform, wait_until
 from tests.support.receivers import Mailbox, Receiver, mailbox, receiver
 from tests.support.scheduled_calls import CALL, DAY, HOUR, SCHEDULE, Calls
 
@@ -38,7 +37,7 @@ TABLES = (
     'ping_url = "{{ env.PING_URL }}"\n'
     f"[retention]\nkeep_last = {KEPT}\n"
 )
-DISK_WORDS = "import sys; from tests.support.small_files import main_with_small_files as main; "
+SMALL_FILES = "tests.support.small_files:main_with_small_files"
 INTERRUPTED = f"night: interrupted after 0 of {JOBS} jobs"
 FAILED = f"night: {JOBS} of {JOBS} jobs failed"
 UNREACHABLE = "night: the platform cannot be reached, or refuses the token"
@@ -79,7 +78,7 @@ class Soak(Calls):
     def run(self, instant: datetime | None = None, **variables: str) -> int:
         """Calls the command at the night's time, or at another instant."""
         command = replace(self.command, variables={**self.command.variables, **variables})
-        return at(command, instant or self.now).run_alone(*CALL).code
+        return at(command, instant or self.now).run(*CALL).code
 
     def cut_now(self, number: int) -> int:
         """Calls the command, and sends a signal while its runs are live, after the first ping."""
@@ -139,8 +138,8 @@ def token_refused(soak: Soak) -> list[int]:
 
 def disk_full(soak: Soak) -> list[int]:
     soak.write(JOBS, more=TABLES, items=20_000)
-    words = ["-c", f"{DISK_WORDS}main(['300000', *sys.argv[1:]])", *CALL]
-    done: Done = at(soak.command, soak.now)._run([sys.executable, *words])
+    full = replace(soak.command, program=SMALL_FILES)
+    done = at(full, soak.now).run("300000", *CALL)
     return [done.code, soak.run(soak.now + HOUR)]
 
 
@@ -152,11 +151,11 @@ def mistake(soak: Soak) -> list[int]:
 def called_twice(soak: Soak) -> list[int]:
     soak.write(JOBS, more=TABLES, duration_secs=4)
     before = soak.runs
-    first = at(soak.command, soak.now).start_alone(*CALL)
+    first = at(soak.command, soak.now).start(*CALL)
     wait_until(lambda: soak.runs > before, "the first call")
     second = soak.run()
     first.communicate()
-    return [first.returncode, second]
+    return [first.code, second]
 
 
 def mail_refused(soak: Soak) -> list[int]:

@@ -224,18 +224,6 @@ class Command:
         """Runs a command in its own interpreter, as a user does, and waits until it ends."""
         return self._run([sys.executable, "-m", "orchestrator", *map(str, words)])
 
-    def start_alone(self, *words: str | Path) -> subprocess.Popen[str]:
-        """Starts a command in its own interpreter and returns at once."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "orchestrator", *map(str, words)],
-            cwd=self.folder,
-            env=self.own_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
     def run_script(self, script: str) -> Done:
         """Runs a shell script in which `orchestrator` is the command."""
         command = f"orchestrator() {{ '{sys.executable}' -m orchestrator \"$@\"; }}\n"

@@ -54,6 +54,7 @@ IN_FORK = {
 }
 NO_PLUGINS = " ".join(f"-p no:{name}" for name in ("asyncio", "cov", "timeout", "xdist"))
 """What a user of pytest need not have; the plugin of the emulator stays."""
+COMMENT = re.compile(r"\s# [^'\"\n]*$")
 NEEDS_SHELL = re.compile(r"[|&;<>$`*?~\n]|^cd ")
 WHOLE_SPEC = {
     "batch": '[batch]\nname = "example"\n',
@@ -167,7 +168,7 @@ class PageRun:
     def _call(self, call: Call, exit_code: int) -> str:
         """Runs a command; returns what it printed."""
         environment, words = self._environment(), [""]
-        if not NEEDS_SHELL.search(call.command):
+        if not NEEDS_SHELL.search(COMMENT.sub("", call.command)):
             words = shlex.split(call.command, comments=True)
             while match := re.fullmatch(r"(\w+)=(.*)", words[0]):
                 environment[match[1]] = match[2]
