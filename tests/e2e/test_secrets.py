@@ -136,7 +136,7 @@ def logs_on_a_terminal(command: Command) -> str:
     with subprocess.Popen(
         words,
         cwd=command.folder,
-        env=command.own_environment(),
+        env=command.environment(),
         stdout=theirs,
         stdin=subprocess.DEVNULL,
     ) as process:

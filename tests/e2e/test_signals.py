@@ -26,7 +26,7 @@ def start_alone(command: Command, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*words, sys.executable, "-m", "orchestrator", "run", "sweep.toml"],
         cwd=command.folder,
-        env=command.own_environment(),
+        env=command.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

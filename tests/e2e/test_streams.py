@@ -98,7 +98,7 @@ def test_batch_does_not_wait_for_its_reader(command: Command) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "orchestrator", "run", "sweep.toml", "--log-format", "json"],
             cwd=command.folder,
-            env=command.own_environment(),
+            env=command.environment(),
             stdout=subprocess.DEVNULL,
             stderr=pipe,
             timeout=LONGEST_SECS,

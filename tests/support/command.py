@@ -199,10 +199,6 @@ class Command:
         own = {"HOME": str(home), "PYTHONPATH": str(ROOT), "TMPDIR": temporary_folder()}
         return {**kept, **own, **self.variables}
 
-    def own_environment(self) -> dict[str, str]:
-        """The same for an interpreter of its own, whose import of aiohttp reads certificates."""
-        return {"SSL_CERT_FILE": os.devnull, **self.environment()}
-
     def run(self, *words: str | Path, timeout: float = LONGEST_SECS) -> Done:
         """Runs a command and waits until it ends."""
         process = self.start(*words)
@@ -233,7 +229,7 @@ class Command:
         done = subprocess.run(
             words,
             cwd=self.folder,
-            env=self.own_environment(),
+            env=self.environment(),
             capture_output=True,
             text=True,
             timeout=LONGEST_SECS,

@@ -108,8 +108,7 @@ def _url(address: Path) -> str | None:
 
 def _start(folder: Path, program: str, *words: str, variables: Mapping[str, str]) -> Process:
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-    # Shards inherit it; see `Command.own_environment`.
-    own = {**kept, "PYTHONPATH": str(ROOT), "SSL_CERT_FILE": os.devnull, **variables}
+    own = {**kept, "PYTHONPATH": str(ROOT), **variables}
     return fork_server((), *MODULES).start(f"{program}:main", words, folder, own, mixed=True)
 
 
