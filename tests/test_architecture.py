@@ -164,7 +164,7 @@ def test_docstring_of_one_sentence_is_on_one_line() -> None:
         ("orchestrator.ledger", ["aiohttp", "anyio", "rich", "jinja2", "psycopg"]),
         *(
             (f"orchestrator.cli.commands.{name}", ["aiohttp", "jinja2", "psycopg"])
-            for name in ("list", "plan", "status", "validate", "watch")
+            for name in ("list", "plan", "status", "validate", "verify", "watch")
         ),
     ],
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 
+from orchestrator.app.outputs.online_verification import verify_online
 from orchestrator.app.plan.account_forecast import Account, ask_account
 from orchestrator.app.plan.forecast import History
 from orchestrator.app.plan.online_validation import Answers, ask_platform
@@ -12,8 +14,10 @@ from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.model.batches import BatchPlan
+from orchestrator.model.ids import JobKey
 from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import Demand, Job
+from orchestrator.model.selection import Selection
 
 
 def ask_about_account(
@@ -30,3 +34,11 @@ def ask_about_jobs(
     """What the platform says about jobs; see `ask_platform`."""
     context = make_context(options, settings_of(options))
     return in_event_loop(ask_platform, jobs, sweeps, context)
+
+
+def ask_about_results(
+    options: argparse.Namespace, folder: Path, selection: Selection
+) -> Mapping[JobKey, str]:
+    """What the platform says about the results of a batch; see `verify_online`."""
+    context = make_context(options, settings_of(options))
+    return in_event_loop(verify_online, folder, context, selection)

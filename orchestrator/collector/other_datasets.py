@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 import orjson
 
-from orchestrator.collector.dataset import Datasets
 from orchestrator.collector.items_file import ItemsFile
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.ids import DatasetId
 from orchestrator.model.jobs import ItemsQuery
 from orchestrator.store.atomic_files import Folder
 from orchestrator.store.file_names import file_name, other_file_name
+
+if TYPE_CHECKING:
+    from orchestrator.collector.dataset import Datasets
 
 FOLDER = "datasets"
 DEFAULT = "default"
