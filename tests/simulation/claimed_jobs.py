@@ -23,11 +23,11 @@ FROM usage
 """
 USE_OF_POOL = f"""
 SELECT COUNT(*) FILTER (WHERE state IN {LIVE}),
-    COUNT(*) FILTER (WHERE sent_at > clock_timestamp() - 61)
+    COUNT(*) FILTER (WHERE sent_at > :clock - 61)
 FROM attempts WHERE claim_pools LIKE :pool
 """  # noqa: S608 - our own words
 FINDING = "SELECT finding FROM findings WHERE subject = :subject"
-HUNGRY = "INSERT OR REPLACE INTO hungry (owner, hungry_at) VALUES (:owner, clock_timestamp())"
+HUNGRY = "UPDATE usage SET hungry_at = :clock WHERE owner = :owner"
 Row = Mapping[str, Any]
 
 
@@ -62,7 +62,8 @@ class ClaimedJobs:
         if kept is not None:
             answer["kept_by"], answer["detail"] = kept[0], str(kept[1])
             if kept[0] in ("runs", "memory"):
-                self._session.ledger.execute(HUNGRY, {"owner": self._owner})
+                values = {"owner": self._owner, "clock": self._moment}
+                self._session.ledger.execute(HUNGRY, values)
             return answer
         given = {**wanted, "owner": self._owner}
         row = self._one(TAKE_JOB, given)
@@ -99,7 +100,7 @@ class ClaimedJobs:
 
     def _kept_by_pool(self, wanted: Row) -> tuple[str, Any] | None:
         for pool in wanted["pools"] or ():
-            used = self._one(USE_OF_POOL, {"pool": f'%"{pool}"%'})
+            used = self._one(USE_OF_POOL, {"pool": f'%"{pool}"%', "clock": self._moment})
             mosts = wanted["pool_runs"][pool], wanted["pool_starts"][pool]
             for use, most in zip(used, mosts, strict=True):
                 if most is not None and use >= most:
