@@ -11,7 +11,7 @@ import anyio
 from orchestrator.apify import models, urls
 from orchestrator.apify.http.download import Download, Opened, Opening
 from orchestrator.apify.http.transport import Response
-from orchestrator.apify.models.decoding import check_of_items, read_run, reader_of
+from orchestrator.apify.models.decoding import check_of_items, read_run, read_runs
 from orchestrator.apify.policy.rate_limits import Rate
 from orchestrator.apify.policy.sender import ALL_BUT_TOKEN_REFUSALS, NO_REFUSALS, Call, Sender
 from orchestrator.apify.request_builder import RequestBuilder
@@ -23,8 +23,6 @@ LOG_SILENCE_SECS = 600.0
 
 # A constant: to read a member of the enumeration takes a call.
 STARTS = Rate.STARTS
-
-read_runs = reader_of(lambda: models.RunList)
 
 
 class RunEndpoints:

@@ -58,7 +58,7 @@ class ListedCosts:
         self._costs: dict[RunId, Decimal | None] = {}
         self.found = 0
 
-    async def add(self, item: models.RunListItem) -> None:
+    async def add(self, item: models.Run) -> None:
         """Adds the cost of a run."""
         self._costs[RunId(item.id)] = item.usage_total_usd
         self.found += 1
@@ -91,7 +91,7 @@ class RunListing:
         self._seen = IdMap()
         self.is_whole = False
 
-    async def __aiter__(self) -> AsyncIterator[models.RunListItem]:
+    async def __aiter__(self) -> AsyncIterator[models.Run]:
         """Raises `PlatformError` when the list cannot be read."""
         for _ in range(MOST_READINGS):
             before, highest, last = len(self._seen), 0, 0
@@ -104,7 +104,7 @@ class RunListing:
                 self.is_whole = True
                 return
 
-    async def _read(self) -> AsyncIterator[tuple[models.RunList, list[models.RunListItem]]]:
+    async def _read(self) -> AsyncIterator[tuple[models.RunList, list[models.Run]]]:
         """Reads all pages once; yields each page with its runs that were not read before."""
         of_task = self._target is not None and self._target.kind is TargetKind.TASK
         read = IdMap()
@@ -136,5 +136,6 @@ class RunListing:
                 return
 
 
-def _began_before(item: models.RunListItem, since: datetime) -> bool:
-    return item.started_at is not None and item.started_at < since
+def _began_before(item: models.Run, since: datetime) -> bool:
+    began = item.started_at
+    return began is not None and began < since

@@ -152,7 +152,7 @@ class RunFinder:
         """
         costs = ListedCosts(record)
 
-        async def note(item: models.RunListItem) -> None:
+        async def note(item: models.Run) -> None:
             if item.id in self._claimed:
                 await costs.add(item)
 
@@ -280,7 +280,7 @@ class RunFinder:
         target: Target | None,
         *,
         reads_one_by_one: bool = True,
-        visit: Callable[[models.RunListItem], Awaitable[None]] | None = None,
+        visit: Callable[[models.Run], Awaitable[None]] | None = None,
     ) -> set[Target] | None:
         """
         Reads a list of runs that began after an instant of the platform's clock.
@@ -303,8 +303,10 @@ class RunFinder:
                 claimed_for = self._claimed.target_of(item.id)
                 if claimed_for is None:
                     await self._note(item, reads_one_by_one=reads_one_by_one)
-                elif item.started_at is not None and item.started_at >= since:
-                    shown.add(claimed_for)
+                elif claimed_for not in shown:
+                    began = item.started_at
+                    if began is not None and began >= since:
+                        shown.add(claimed_for)
         except PermanentError as error:
             if isinstance(error, NotAuthorized) and error.status == 401:
                 raise
@@ -313,8 +315,9 @@ class RunFinder:
         await self.orphans.end_noted()
         return shown if listing.is_whole and not self.has_unread else set()
 
-    async def _note(self, item: models.RunListItem, *, reads_one_by_one: bool) -> None:
-        agent = item.meta.user_agent if item.meta else None
+    async def _note(self, item: models.Run, *, reads_one_by_one: bool) -> None:
+        facts = item.facts()
+        agent = facts.user_agent
         if agent is None:
             agent = await self._agent_of(item) if reads_one_by_one else ""
         found = MARK.search(agent)
@@ -322,11 +325,11 @@ class RunFinder:
             return
         mark = Mark(found[1])
         if mark in self._asked:
-            self._found[mark] = item.facts()
+            self._found[mark] = facts
         else:
-            self.orphans.note(mark, item.facts())
+            self.orphans.note(mark, facts)
 
-    async def _agent_of(self, item: models.RunListItem) -> str:
+    async def _agent_of(self, item: models.Run) -> str:
         """
         The user agent of a run whose list hides it; one request for each new run.
 
@@ -352,7 +355,7 @@ class RunFinder:
                 self._unmarked[run_id] = run
         return self._agents[run_id]
 
-    async def _may_be_ours(self, item: models.RunListItem) -> bool:
+    async def _may_be_ours(self, item: models.Run) -> bool:
         """Whether a run has an Actor or task that this process has sent a start to."""
         targets = self._targets | {attempt.job.target for attempt in self._asked.values()}
         for target in targets - self._target_ids.keys():

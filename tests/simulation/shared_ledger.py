@@ -25,7 +25,7 @@ from orchestrator.ledger.schema import migrations
 from orchestrator.ledger.store import Complaint
 from tests.simulation.claimed_jobs import LIVE, LIVE_STATES, ClaimedJobs
 
-OURS = f"""
+OURS = """
 CREATE TABLE writers (owner TEXT PRIMARY KEY, commits INTEGER DEFAULT 0,
     is_fenced INTEGER DEFAULT 0, is_shard INTEGER DEFAULT 0, is_working INTEGER DEFAULT 1,
     lease_until REAL DEFAULT 0);
@@ -65,7 +65,7 @@ END;
 CREATE TRIGGER note_new_finding AFTER INSERT ON findings BEGIN
     UPDATE findings SET changed = transaction_number() WHERE subject = NEW.subject;
 END;
-"""  # noqa: S608 - our own words
+"""
 COUNTED = """
 CREATE TRIGGER count_{name} AFTER {event} ON attempts
 WHEN NOT EXISTS (SELECT 1 FROM attempts WHERE job_seq = NEW.job_seq AND resurrects = NEW.run_id

@@ -258,7 +258,7 @@ def test_simulations_find_a_list_that_is_paged_by_its_rows(
 ) -> None:
     """Rows that come twice hide other rows."""
 
-    async def once(self: RunListing) -> AsyncIterator[models.RunListItem]:
+    async def once(self: RunListing) -> AsyncIterator[models.Run]:
         offset, self.is_whole = 0, True
         while True:
             page = await self._client.runs.list(

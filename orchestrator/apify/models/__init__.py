@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from orchestrator.apify.models.runs import (
         Run,
         RunList,
-        RunListItem,
         RunMeta,
         RunOptions,
         RunStats,
@@ -58,7 +57,6 @@ __all__ = [
     "PricingInfo",
     "Run",
     "RunList",
-    "RunListItem",
     "RunMeta",
     "RunOptions",
     "RunStats",
@@ -89,7 +87,6 @@ HOMES = {
     "PricingInfo": "actors",
     "Run": "runs",
     "RunList": "runs",
-    "RunListItem": "runs",
     "RunMeta": "runs",
     "RunOptions": "runs",
     "RunStats": "runs",

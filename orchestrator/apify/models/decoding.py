@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.apify import models
 from orchestrator.apify.http.transport import Response
 from orchestrator.apify.models.base import drop, is_word
+from orchestrator.apify.models.lazy_fields import whole
 from orchestrator.apify.policy.refusals import describe_page
 from orchestrator.errors import ServerFault
 from orchestrator.model.jobs import ItemsQuery
@@ -65,15 +66,37 @@ def read_run(body: bytes) -> models.Run:
     Raises:
         ServerFault: the body is not that, or the run has no id.
     """
+    run = _data_of(body)
+    if not _has_id(run):
+        raise ServerFault("the answer is JSON but not what the API promises: no run with an id")
+    return models.Run(run)
+
+
+def read_runs(body: bytes) -> models.RunList:
+    """
+    Reads `{"data": {"total": …, "items": [<run>, …]}}`.
+
+    Raises:
+        ServerFault: the body is not that, or a run has no id.
+    """
+    page = _data_of(body)
+    items = page.get("items") if isinstance(page, dict) else None
+    if not isinstance(items, list) or not all(map(_has_id, items)):
+        raise ServerFault("the answer is JSON but not what the API promises: no runs in data.items")
+    return models.RunList(whole(page.get("total")) or 0, list(map(models.Run, items)))
+
+
+def _data_of(body: bytes) -> Any:
     try:
         answer = orjson.loads(body)
     except ValueError:
         raise ServerFault(f"the answer is {describe_page(body)}") from None
-    run = answer.get("data") if isinstance(answer, dict) else None
-    if not isinstance(run, dict) or not isinstance(run.get("id"), str) or not is_word(run["id"]):
-        raise ServerFault("the answer is JSON but not what the API promises: no run with an id")
-    # Only the id is checked: without it, a run that costs money cannot be followed.
-    return models.Run(run)
+    return answer.get("data") if isinstance(answer, dict) else None
+
+
+def _has_id(run: Any) -> bool:
+    """Only the id is checked: without it, a run that costs money cannot be followed."""
+    return isinstance(run, dict) and isinstance(run.get("id"), str) and is_word(run["id"])
 
 
 def check_of_items(query: ItemsQuery) -> Callable[[Response], None] | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 from pydantic import AliasChoices, ConfigDict, Field
 
 from orchestrator.apify.models.actors import PricingInfo
-from orchestrator.apify.models.base import LONGEST_WORD, Number, Page, Time, Usd, WireModel, Word
+from orchestrator.apify.models.base import LONGEST_WORD, Number, Time, Usd, WireModel
 from orchestrator.apify.models.lazy_fields import (
     LazyField,
     counts,
@@ -160,50 +160,12 @@ class Metamorph(WireModel):
     input_key: str | None = None
 
 
-class RunListItem(WireModel):
-    """
-    A run as lists show it.
-
-    Attributes:
-        status: the platform's word; see `orchestrator.model.states.RunStatus`.
-        finished_at: None until the run has ended.
-        usage_total_usd: the cost so far; preliminary until about ten seconds after the end, and
-            absent where the caller does not own the run.
-    """
-
-    id: Word
-    act_id: str | None = None
-    actor_task_id: str | None = None
-    status: Word = ""
-    started_at: Time | None = None
-    finished_at: Time | None = None
-    build_number: str | None = None
-    meta: RunMeta | None = None
-    usage_total_usd: Usd | None = None
-    default_key_value_store_id: Word = ""
-    default_dataset_id: Word = ""
-
-    def facts(self) -> model.Run:
-        """The facts that decisions are made by; a list has no exit code and no message."""
-        return model.Run(
-            id=RunId(self.id),
-            status=self.status,
-            started_at=self.started_at or NEVER,
-            finished_at=self.finished_at,
-            dataset_id=DatasetId(self.default_dataset_id),
-            store_id=StoreId(self.default_key_value_store_id),
-            cost_usd=self.usage_total_usd,
-            user_agent=self.meta.user_agent if self.meta else None,
-            build_number=self.build_number,
-        )
-
-
 LONGEST_MESSAGE = 65_536
 
 
 class Run:
     """
-    A run as its own endpoints show it.
+    A run as its own endpoints show it; lists show a part of its fields.
 
     Batches read thousands of these, each for a few facts only. So the answer is kept as it was
     received, and a field is converted on use: one that is missing, or has an unexpected type, is
@@ -336,4 +298,13 @@ def _part(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-RunList = Page[RunListItem]
+class RunList(NamedTuple):
+    """
+    One page of a list of runs.
+
+    Attributes:
+        total: how many there are in all pages.
+    """
+
+    total: int
+    items: list[Run]

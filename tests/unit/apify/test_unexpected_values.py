@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.apify import models
 from orchestrator.apify.http.headers import http_date, whole_number
-from orchestrator.apify.models.decoding import read_run, reader_of
+from orchestrator.apify.models.decoding import read_run, read_runs, reader_of
 from orchestrator.apify.policy.rate_limits import Lane
 from orchestrator.errors import ServerFault
 from tests.support.scripted_transport import reply, run_reply
@@ -87,7 +87,7 @@ def test_time_far_away_counts_as_missing(value: str) -> None:
     body = run_reply(finishedAt=value).chunks_[0]
     assert read_run(body).facts().finished_at is None
     listed = b'{"data":{"items":[{"id":"r","finishedAt":"%s"}]}}' % value.encode()
-    (item,) = reader_of(lambda: models.RunList)(listed).items
+    (item,) = read_runs(listed).items
     assert item.finished_at is None
 
 

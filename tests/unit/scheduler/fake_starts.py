@@ -145,7 +145,7 @@ class FakePlatform(WholeClient):
             for run in self.existing.values()
             if datetime.fromisoformat(run["startedAt"]) >= started_after
         ]
-        return models.RunList.model_validate({"total": len(items), "items": items})
+        return models.RunList(len(items), list(map(models.Run, items)))
 
     @asynccontextmanager
     async def stream_record(self, _store_id: str, _key: str) -> AsyncIterator[Body]:

@@ -88,7 +88,7 @@ class FakePlatform(WholeClient):
         if not self.list_agents:
             for item in items:
                 item["meta"] = {"origin": "API"}
-        return models.RunList.model_validate({"total": len(items), "items": items})
+        return models.RunList(len(items), list(map(models.Run, items)))
 
     async def get(self, run_id: RunId, **_given: object) -> models.Run:
         self.reads += 1

@@ -29,7 +29,7 @@ class FakeList(WholeClient):
         self.longest_page = max(self.longest_page, limit)
         total = self.total()
         items = [{"id": name, "startedAt": NOON.isoformat()} for name in self.page(offset)]
-        return models.RunList.model_validate({"total": total, "items": items})
+        return models.RunList(total, list(map(models.Run, items)))
 
 
 def names_of(platform: FakeList) -> tuple[list[str], bool]:

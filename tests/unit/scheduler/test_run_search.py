@@ -217,7 +217,7 @@ def test_search_for_runs_of_another_process_backs_off() -> None:
     class Watched(FakePlatform):
         async def list(self, **_given: object) -> models.RunList:
             passes.append(anyio.current_time())
-            return models.RunList.model_validate({"total": 0, "items": []})
+            return models.RunList(0, [])
 
     async def scenario() -> None:
         orphans = NoOrphans()
