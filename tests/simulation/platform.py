@@ -8,23 +8,30 @@ the tests: it counts runs, memory and pools itself, and knows no ledger.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
-import anyio
 from multidict import CIMultiDict
 
 from orchestrator.apify import Request
 from orchestrator.errors import ConnectionLost, RequestTimeout, TruncatedBody
 from orchestrator.loop_clock import loop_time
 from tests.simulation.conditions import CAP_USD, EPOCH, PLAIN, Conditions
-from tests.simulation.simulated_run import Allowed, Life, SimRun, asked_for, output_of, stamp
+from tests.simulation.simulated_run import (
+    Allowed,
+    Life,
+    SimRun,
+    asked_for,
+    date_header,
+    output_of,
+    stamp,
+)
 from tests.simulation.unexpected_answers import (
     ODD_AFTER,
     ODD_BEFORE,
@@ -85,7 +92,7 @@ class SimPlatform:
             TooLong: so late that a wait was too long.
         """
         self._check_time()
-        await anyio.sleep(self._chance.uniform(0.005, 0.1))
+        await asyncio.sleep(self._chance.uniform(0.005, 0.1))
         trouble = self._chance.choice(TROUBLES) if self._chance.random() < self.trouble else None
         odd = refusal_of(request) or odd_before(trouble, request, self._chance)
         if odd is not None:
@@ -109,15 +116,15 @@ class SimPlatform:
             case "502-after":
                 return Reply(status=502, headers=CIMultiDict(), chunks_=(b"",))
             case "stall" | "late":
-                await anyio.sleep(request.deadlines.whole or request.deadlines.silence)
+                await asyncio.sleep(request.deadlines.whole or request.deadlines.silence)
                 raise RequestTimeout("silent")
             case "cut":
                 (body,) = answer.chunks_
                 half = body[: self._chance.randrange(len(body) + 1)]
                 return Reply(answer.status, answer.headers, (half,), TruncatedBody("cut"))
             case _:
-                clock = format_datetime(self._clock(loop_time()), usegmt=True)
-                headers = CIMultiDict(answer.headers, Date=clock)
+                clock = self._clock(loop_time()).replace(microsecond=0)
+                headers = CIMultiDict(answer.headers, Date=date_header(clock))
                 return Reply(answer.status, headers, answer.chunks_)
 
     def _check_time(self) -> None:
@@ -176,7 +183,7 @@ class SimPlatform:
                 wait = float(query.get("waitForFinish", ["0"])[0])
                 if wait:
                     self.hold(self.is_recorded(run_id), f"durable before followed: {run_id}")
-                await anyio.sleep(max(0.0, min(wait, run.life(now).ends - now)))
+                await asyncio.sleep(max(0.0, min(wait, run.life(now).ends - now)))
                 return self._answer_of(run, loop_time())
             case "POST", ["actor-runs", run_id, "abort"]:
                 run = self.runs[run_id]
@@ -248,7 +255,7 @@ class SimPlatform:
     async def _held(self, run: SimRun, kind: str, *, is_lost: bool) -> Reply:
         """The answer of a synchronous start; a lost one is lost at any time until its end."""
         wait = min(run.ends - loop_time(), LONGEST_HOLD_SECS)
-        await anyio.sleep(wait * self._chance.random() if is_lost else wait)
+        await asyncio.sleep(wait * self._chance.random() if is_lost else wait)
         if loop_time() < run.ends:
             return refused(408, "run-timeout-exceeded")
         if run.lives[-1].outcome != "SUCCEEDED":
@@ -259,12 +266,13 @@ class SimPlatform:
 
     def _list(self, query: dict[str, list[str]], now: float, of: str | None = None) -> Reply:
         after = datetime.fromisoformat(query.get("startedAfter", ["2000-01-01T00:00Z"])[0])
+        shows_all = of is None and self.conditions.account_list == "all"
         found = [
             run
             for run in self.runs.values()
             if run.listed_from <= now
             and run.begins_at >= after
-            and (self._shows(run) if of is None else of == run.target)
+            and (shows_all or (self._shows(run) if of is None else of == run.target))
         ]
         if "desc" in query:
             found.reverse()
@@ -331,14 +339,15 @@ class SimPlatform:
         return {"userAgent": run.agent} if self.conditions.tells_agents else {}
 
     def _shows(self, run: SimRun) -> bool:
-        """Whether the account's list shows a run to this token."""
-        shown = self.conditions.account_list
-        return shown == "all" or run.target.startswith(shown)
+        """Whether the account's list shows a run to this token, if it does not show all."""
+        return run.target.startswith(self.conditions.account_list)
 
     def _reported_usd(self, run: SimRun, now: float) -> float:
         lag = self.conditions.cost_lag_secs
         if now < run.lives[0].ends + lag:
             return 0
+        if len(run.lives) == 1:
+            return round(run.cost_usd, 6)
         return round(sum([run.cost_usd for life in run.lives if life.ends + lag <= now]), 6)
 
     def _clock(self, now: float) -> datetime:

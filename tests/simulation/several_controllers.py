@@ -46,7 +46,7 @@ from tests.simulation.conditions import EPOCH, ROOM_USD, Conditions, conditions_
 from tests.simulation.held_process import HeldLife, HeldTransport, HeldWorker
 from tests.simulation.mortal_process import Killed
 from tests.simulation.platform import SimPlatform
-from tests.simulation.shared_ledger import CLOCKS, SharedLedger, opened, session_of
+from tests.simulation.shared_ledger import CLOCKS, new_ledger, opened, session_of
 from tests.simulation.simulated_batch import (
     LONGEST_SECS,
     NO_PRICES,
@@ -137,7 +137,7 @@ def play_shared(
     folder = folder / "nightly" / "batch"
     folder.mkdir(parents=True)
     with patch.context() as scope:
-        kind = session_of(None if on_server else SharedLedger())
+        kind = session_of(None if on_server else new_ledger())
         if not on_server:
             address = parse_address("postgresql://in.memory/night")
             scope.setattr(location, "_configured", replace(location._configured, address=address))

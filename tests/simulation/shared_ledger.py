@@ -124,6 +124,7 @@ OTHERWISE = {
     """,
 }
 """Statements whose dates SQLite cannot compare, or that are about sessions."""
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 SHARED = ("select_waiting",)
 """The statements that both databases have, and that know of other processes in PostgreSQL alone."""
 
@@ -179,24 +180,37 @@ class SharedLedger(sqlite3.Connection):
         self.create_function("home_of", 1, lambda key: ord(key[-1]), deterministic=True)
         self.create_function("takes_usd", 5, _takes_usd)
         self.create_function("is_final", 3, _is_final)
-        empty_ledger().backup(self)
+        for script in (*migrations(Dialect.SQLITE), OURS):
+            self.executescript(script)
+        for event in ("insert", "update of state, cost_usd, cost_at, reserved_usd"):
+            self.executescript(COUNTED.format(name=event[:6], event=event))
+        # An insert is followed by an update: what the attempt counts is set then.
+        for event, owners in (
+            ("update of owner, state, claim_mbytes, counts_usd", "OLD.owner, NEW.owner"),
+            ("delete", "OLD.owner"),
+        ):
+            self.executescript(SUMMED.format(name=event[:6], event=event, owners=owners))
+        self._tables = [row[0] for row in self.execute(TABLES)]
+
+    def clear(self) -> None:
+        """Forgets the batch."""
+        for table in self._tables:
+            self.execute(f"DELETE FROM {table}")  # noqa: S608 - our own words
+        self.now = 0.0
+        self.transactions = 0
 
 
 @cache
-def empty_ledger() -> sqlite3.Connection:
-    """A ledger without a batch, of which each simulation gets a copy."""
-    made = sqlite3.connect(":memory:", isolation_level=None)
-    for script in (*migrations(Dialect.SQLITE), OURS):
-        made.executescript(script)
-    for event in ("insert", "update of state, cost_usd, cost_at, reserved_usd"):
-        made.executescript(COUNTED.format(name=event[:6], event=event))
-    # An insert is followed by an update: what the attempt counts is set then.
-    for event, owners in (
-        ("update of owner, state, claim_mbytes, counts_usd", "OLD.owner, NEW.owner"),
-        ("delete", "OLD.owner"),
-    ):
-        made.executescript(SUMMED.format(name=event[:6], event=event, owners=owners))
-    return made
+def _ledger() -> SharedLedger:
+    return SharedLedger()
+
+
+def new_ledger() -> SharedLedger:
+    """An empty ledger; the one before it is gone."""
+    # The same connection: to prepare all its statements again takes longer than to empty it.
+    ledger = _ledger()
+    ledger.clear()
+    return ledger
 
 
 def _takes_usd(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -178,10 +179,11 @@ def _check_files(folder: Path, platform: SimPlatform, jobs: list[Job]) -> None:
     """When a process ends, all files with a final name are whole."""
     whole = {(run.job, run.items) for run in platform.runs.values()}
     for job in jobs:
-        path = folder / "jobs" / job.key / "items.jsonl"
-        if path.exists():
-            count = len(path.read_bytes().splitlines())
-            platform.hold((job.seq, count) in whole, f"whole under a final name: {path.parent}")
+        home = f"{folder}/jobs/{job.key}"
+        # Most do not exist yet, and this looks at all of them often.
+        if os.path.exists(f"{home}/items.jsonl"):  # noqa: PTH110
+            count = len(Path(home, "items.jsonl").read_bytes().splitlines())
+            platform.hold((job.seq, count) in whole, f"whole under a final name: {home}")
 
 
 def check_job(folder: Path, platform: SimPlatform, job: Job, report: JobReport) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.utils import format_datetime
 from functools import cached_property, lru_cache
 from urllib.parse import parse_qs, urlsplit
 
@@ -113,6 +114,12 @@ def asked_for(url: str) -> tuple[list[str], dict[str, list[str]]]:
 def stamp(moment: datetime) -> str:
     """A time as the API writes it."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@lru_cache(4096)
+def date_header(second: datetime) -> str:
+    """A time as HTTP writes it."""
+    return format_datetime(second, usegmt=True)
 
 
 def output_of(run: SimRun) -> Reply:

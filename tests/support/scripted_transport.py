@@ -36,7 +36,9 @@ class Reply:
     then: Exception | None = None
 
     async def read(self, limit_bytes: int) -> bytes:
-        body = b"".join([chunk async for chunk in self.chunks()])
+        if self.then is not None:
+            raise self.then
+        body = b"".join(self.chunks_)
         assert len(body) <= limit_bytes
         return body
 

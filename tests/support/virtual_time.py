@@ -14,7 +14,8 @@ import asyncio
 import selectors
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from heapq import heappop
+from contextvars import Context
+from heapq import heappop, heappush
 from typing import Any, TypeVar
 from unittest.mock import patch
 
@@ -76,6 +77,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     _timer_cancelled_count: int
     _clock_resolution: float
     _stopping: bool
+    _closed: bool
     _debug: bool
 
     def __init__(self) -> None:
@@ -85,6 +87,31 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """The virtual time in seconds."""
         return self._jumping.now
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """As asyncio's, in one step."""
+        if self._closed or self._debug:
+            return super().call_soon(callback, *args, context=context)
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """As asyncio's, in one step."""
+        if self._closed or self._debug:
+            return super().call_at(when, callback, *args, context=context)
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heappush(self._scheduled, timer)
+        timer._scheduled = True  # type: ignore[attr-defined] # it is asyncio's own
+        return timer
 
     def _run_once(self) -> None:
         """One turn: what is ready runs; if nothing is, the clock moves to the next timer."""
