@@ -128,10 +128,10 @@ async def test_run_is_found_in_the_list_by_its_mark(tmp_path: Path) -> None:
         started = await client.runs.start(ACTOR, body=given(), mark=MARK)
         await client.runs.start(ACTOR, body=given())
         page = await client.runs.list(started_after=since)
-        assert (page.total, page.count) == (2, 2)
+        assert (page.total, len(page.items)) == (2, 2)
         found = [item.id for item in page.items if MARK in (item.facts().user_agent or "")]
         assert found == [started.id]
-        assert (await client.runs.list(target=ACTOR, limit=1, desc=True)).count == 1
+        assert len((await client.runs.list(target=ACTOR, limit=1, desc=True)).items) == 1
         assert (await client.runs.list(started_before=since)).total == 0
 
 

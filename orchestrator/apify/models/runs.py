@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 from pydantic import AliasChoices, ConfigDict, Field
@@ -298,7 +298,7 @@ def _part(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-class RunList(NamedTuple):
+class RunList:
     """
     One page of a list of runs.
 
@@ -306,5 +306,8 @@ class RunList(NamedTuple):
         total: how many there are in all pages.
     """
 
-    total: int
-    items: list[Run]
+    __slots__ = ("items", "total")
+
+    def __init__(self, total: int, items: list[Run]) -> None:
+        self.total = total
+        self.items = items
