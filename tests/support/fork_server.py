@@ -159,6 +159,7 @@ def send(client: socket.socket, **event: int) -> None:
 
 def prepare() -> None:
     """Does once what each command would do; a fork costs by the memory in use, so no more."""
+    gc.disable()  # almost all that is made here stays
     for package in (orchestrator, apify_emulator):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith(("__main__", "pytest_plugin")):
@@ -200,7 +201,9 @@ def _import(modules: Iterable[str]) -> None:
 
 def _settle() -> None:
     """Makes the memory cheap to fork."""
+    gc.collect()
     gc.freeze()
+    gc.enable()
     _use_large_pages()
 
 
