@@ -25,8 +25,8 @@ MORE_MBYTES = 64
 
 
 def compressed() -> bytes:
-    """An item of 250 MB in a quarter of a megabyte, and a small one."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    """An item of 250 MB in one megabyte, and a small one."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     pieces = [packer.compress(b'{"a":"')]
     pieces += [packer.compress(b"x" * MBYTE) for _ in range(ITEM_MBYTES)]
     return b"".join([*pieces, packer.compress(b'"}\n{"a":1}\n'), packer.flush()])

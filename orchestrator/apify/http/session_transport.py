@@ -7,6 +7,7 @@ redirect, no cookie, no proxy or netrc lookup per request, no decoding.
 
 from __future__ import annotations
 
+import io
 from functools import lru_cache
 from types import TracebackType
 from typing import Self
@@ -37,6 +38,8 @@ from orchestrator.apify.http.transport import (
     Headers,
     Request,
 )
+
+LARGE_BYTES = 2**20
 
 
 class BrokeAfterSending(ClientConnectionError):
@@ -125,7 +128,7 @@ class SessionExchange:
                 response = await self._session.request(
                     request.method,
                     URL(request.url, encoded=True),
-                    data=request.body,
+                    data=_in_pieces(request.body),
                     headers=headers,
                     timeout=_timeout(deadlines),
                     allow_redirects=False,
@@ -151,6 +154,11 @@ class SessionExchange:
         # After the end of the body the connection is already back in the pool; before it,
         # it cannot be used again.
         self._response.close()
+
+
+def _in_pieces(body: bytes | None) -> bytes | io.BytesIO | None:
+    """A large body as a file: the library would write its bytes at once, and warns of that."""
+    return io.BytesIO(body) if body is not None and len(body) > LARGE_BYTES else body
 
 
 @lru_cache(maxsize=256)
