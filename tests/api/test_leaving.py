@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import anyio
@@ -16,7 +14,8 @@ from apify_emulator.testing.handle import EmulatorHandle
 from orchestrator import Batch, Event, RunStarted
 from orchestrator.errors import LeftEarly, UsageError
 from tests.api.simulated import simulated, slow, sweep
-from tests.support.command import LONGEST_SECS, wait_until
+from tests.support.command import fork_server, wait_until
+from tests.support.example_runs import PYTHON
 
 SCRIPT = """
 from orchestrator import Batch, Job
@@ -167,11 +166,11 @@ async def test_own_error_of_the_program_arrives_as_it_is(emulator: EmulatorHandl
 
 def test_ctrl_c_of_a_script_leaves_the_batch(emulator: EmulatorHandle, tmp_path: Path) -> None:
     """Ctrl-C in `run_sync` saves the state, then raises KeyboardInterrupt."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], env=os.environ, stdout=subprocess.PIPE, text=True
-    )
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    process = fork_server(()).start(PYTHON, [script], Path.cwd(), dict(os.environ))
     wait_until(lambda: statuses(emulator) == ["RUNNING"], "the run")
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=LONGEST_SECS)
-    assert (out, process.returncode) == ("interrupted 130\n", 0)
+    out, _ = process.communicate()
+    assert (out, process.code) == ("interrupted 130\n", 0)
     assert statuses(emulator) == ["RUNNING"]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import random
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,12 @@ import pytest
 from pydantic import SecretStr
 
 from tests.emulator.caller import SIMULATED, TOKEN, Caller, calling
+from tests.emulator.emulator_command import serving
 
 KILLS = 40 if os.environ.get("ORCHESTRATOR_SOAK") else 2
 # How many answers there are before a kill.
 ANSWERS = (20, 400)
-_SERVE = (sys.executable, "-m", "apify_emulator", "serve")
+LIMITS = ("--max-runs", "100000", "--max-memory-mbytes", str(10**9))
 _LOG = logging.getLogger(__name__)
 
 
@@ -93,27 +92,6 @@ class _Writers:
             return body
 
 
-@contextmanager
-def _serving(data: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Gives the address of an emulator in a process of its own, and what kills it."""
-    environment = os.environ | {"APIFY_EMULATOR_TOKEN": TOKEN}
-    words = [
-        *_SERVE,
-        "--data",
-        str(data),
-        "--max-runs",
-        "100000",
-        "--max-memory-mbytes",
-        str(10**9),
-    ]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, env=environment) as process:
-        try:
-            assert process.stdout is not None
-            yield orjson.loads(process.stdout.readline())["url"], process.kill
-        finally:
-            process.kill()
-
-
 @pytest.mark.timeout(900)
 async def test_kill_under_eight_writers_loses_no_acknowledged_write(tmp_path: Path) -> None:
     """Items, records, requests and runs are kept as soon as their answer is there."""
@@ -122,8 +100,8 @@ async def test_kill_under_eight_writers_loses_no_acknowledged_write(tmp_path: Pa
         for kind in ("datasets", "key-value-stores", "request-queues"):
             await call("POST", kind, name="kills")
     for _ in range(KILLS):
-        with _serving(tmp_path) as (url, kill):
-            await writers.write_until_killed(url, kill, chance.randint(*ANSWERS))
+        with serving(tmp_path, *LIMITS, APIFY_EMULATOR_TOKEN=TOKEN) as (process, url, _):
+            await writers.write_until_killed(url, process.kill, chance.randint(*ANSWERS))
     many = {"max_runs": 100_000, "max_memory_mbytes": 10**9, "token": SecretStr(TOKEN)}
     async with calling(tmp_path, **many) as call:
         found = await _kept(call, writers.acknowledged)

@@ -47,10 +47,11 @@ from tests.support.examples import (
 from tests.support.tracebacks import temporary_folder
 
 BESIDE = Path(sys.executable).parent
+PYTHON = "tests.support.example_runs:run_program"
 IN_FORK = {
     "orchestrator": ORCHESTRATOR,
     "apify-emulator": "apify_emulator.cli.main:main",
-    "python": "tests.support.example_runs:run_program",
+    "python": PYTHON,
 }
 NO_PLUGINS = " ".join(f"-p no:{name}" for name in ("asyncio", "cov", "timeout", "xdist"))
 """What a user of pytest need not have; the plugin of the emulator stays."""
