@@ -35,7 +35,9 @@ settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
 # Otherwise, each worker would rewrite the assertions of all tests again: two seconds of CPU.
+# And each program that a test starts would compile what it imports.
 sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Of the objects that the collection makes, none is garbage; see `pytest_collection_finish`.
 gc.disable()
