@@ -11,6 +11,7 @@ import random
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -141,7 +142,7 @@ def read_faults(content: bytes) -> Faults:
         ValueError: the content is not valid; the message names the fields.
     """
     try:
-        return TypeAdapter(Faults).validate_json(content)
+        return _adapter().validate_json(content)
     except ValidationError as problem:
         mistakes = "; ".join(
             f"{'.'.join(str(part) for part in error['loc']) or 'the file'}: "
@@ -149,6 +150,11 @@ def read_faults(content: bytes) -> Faults:
             for error in problem.errors()
         )
         raise ValueError(mistakes) from problem
+
+
+@cache
+def _adapter() -> TypeAdapter[Faults]:
+    return TypeAdapter(Faults)
 
 
 class FaultPicker:
