@@ -26,6 +26,7 @@ from tests.simulation.conditions import CAP_USD, EPOCH, PLAIN, Conditions
 from tests.simulation.simulated_run import (
     Allowed,
     Life,
+    Shown,
     SimRun,
     asked_for,
     date_header,
@@ -188,6 +189,7 @@ class SimPlatform:
             case "POST", ["actor-runs", run_id, "abort"]:
                 run = self.runs[run_id]
                 run.lives[-1].ends, run.lives[-1].outcome = min(run.ends, now), "ABORTED"
+                run.shown.clear()
                 return self._answer_of(run, now)
             case "POST", ["actor-runs", run_id, "resurrect"]:
                 run = self.runs[run_id]
@@ -241,6 +243,7 @@ class SimPlatform:
         self.hold(len(run.lives) == number - 1, f"resurrected once an attempt: {run.id}")
         self.hold(not run.is_live(begins), f"only an ended run is resurrected: {run.id}")
         run.lives.append(Life(begins, begins + run.secs, run.outcomes[number - 1]))
+        run.shown.clear()
         run.counted_from = run.ends + self._chance.uniform(0, LONGEST_COUNT_LAG_SECS)
         self._check_at(begins)
 
@@ -302,16 +305,14 @@ class SimPlatform:
 
     def _text(self, run: SimRun, now: float, *, in_list: bool = False) -> str:
         """A run as JSON, which is written anew only when something of it has changed."""
-        life = run.lives[0] if len(run.lives) == 1 else run.life(now)
-        is_over, cost_usd = now >= life.ends, self._reported_usd(run, now)
-        shown = life.begins, life.ends, life.outcome, is_over, cost_usd, in_list
-        text = run.texts.get(shown)
-        if text is None:
+        shown = run.shown.get(in_list)
+        if shown is None or not shown.since <= now < shown.until:
             written = self._to_json(run, now)
             if in_list and not self.conditions.lists_agents:
                 written["meta"].pop("userAgent", None)
-            text = run.texts[shown] = json.dumps(written)
-        return text
+            until = run.unchanged_until(now, self.conditions.cost_lag_secs)
+            shown = run.shown[in_list] = Shown(now, until, json.dumps(written))
+        return shown.text
 
     def _to_json(self, run: SimRun, now: float) -> dict[str, Any]:
         life = run.life(now)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from multidict import CIMultiDict
@@ -31,6 +33,14 @@ class Life:
     begins: float
     ends: float
     outcome: str
+
+
+class Shown(NamedTuple):
+    """A run as JSON, and when it is so: until something of it changes."""
+
+    since: float
+    until: float
+    text: str
 
 
 @dataclass
@@ -65,8 +75,8 @@ class SimRun:
     begins_at: datetime
     asked_at: float
     cost_usd: float
-    texts: dict[tuple[object, ...], str] = field(default_factory=dict, repr=False)
-    """What answers say of it, by what has changed: most answers say the same as others."""
+    shown: dict[bool, Shown] = field(default_factory=dict, repr=False)
+    """What the last answer said of it, in a list and alone: most answers say the same as others."""
 
     @cached_property
     def mark(self) -> str:
@@ -95,6 +105,18 @@ class SimRun:
         if len(self.lives) == 1:
             return self.lives[0]
         return [life for life in self.lives if life.begins <= now or life is self.lives[0]][-1]
+
+    def unchanged_until(self, now: float, cost_lag_secs: float) -> float:
+        """When answers next say something else of it, unless it is aborted or resurrected."""
+        return min(
+            (
+                moment
+                for life in self.lives
+                for moment in (life.begins, life.ends, life.ends + cost_lag_secs)
+                if moment > now
+            ),
+            default=math.inf,
+        )
 
     def is_live(self, now: float) -> bool:
         first = self.lives[0]
