@@ -8,7 +8,7 @@ pages shows nothing new.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -73,7 +73,7 @@ class ListedCosts:
 
 class RunListing:
     """
-    The runs that began after an instant of the platform's clock, each once.
+    The runs that began after an instant of the platform's clock, each once, page by page.
 
     Args:
         target: whose runs; None for all of the account.
@@ -91,14 +91,13 @@ class RunListing:
         self._seen = IdMap()
         self.is_whole = False
 
-    async def __aiter__(self) -> AsyncIterator[models.Run]:
-        """Raises `PlatformError` when the list cannot be read."""
+    async def __aiter__(self) -> AsyncIterator[Sequence[models.Run]]:
+        """Gives the new runs of each page; raises `PlatformError` when it cannot be read."""
         for _ in range(MOST_READINGS):
             before, highest, last = len(self._seen), 0, 0
             async for page, fresh in self._read():
                 highest, last = max(highest, page.total), page.total
-                for item in fresh:
-                    yield item
+                yield fresh
             has_all = len(self._seen) >= highest and last == highest
             if has_all or len(self._seen) == before:
                 self.is_whole = True
@@ -119,19 +118,13 @@ class RunListing:
                 offset=offset,
             )
             rows = {item.id: item for item in page.items}
-            fresh = [item for run_id, item in rows.items() if run_id not in self._seen]
-            for item in fresh:
-                self._seen.add(item.id)
-            yield page, fresh
+            yield page, [rows[run_id] for run_id in self._seen.add_new(rows)]
             if offset == 0 and len(rows) >= page.total:
                 # The only page, as of most lists: nothing is counted for a next one.
                 return
             is_past = of_task and any(_began_before(item, self._since) for item in page.items)
             # A row that appears twice counts once, or the next offset would skip another row.
-            before = len(read)
-            for one in rows:
-                read.add(one)
-            offset += len(read) - before or len(page.items)
+            offset += len(read.add_new(rows)) or len(page.items)
             if not page.items or offset >= page.total or is_past:
                 return
 

@@ -297,16 +297,17 @@ class RunFinder:
         listing = RunListing(self._client, since, target=target)
         shown = set() if target is None else {target}
         try:
-            async for item in listing:
-                if visit is not None:
-                    await visit(item)
-                claimed_for = self._claimed.target_of(item.id)
-                if claimed_for is None:
-                    await self._note(item, reads_one_by_one=reads_one_by_one)
-                elif claimed_for not in shown:
-                    began = item.started_at
-                    if began is not None and began >= since:
-                        shown.add(claimed_for)
+            async for page in listing:
+                for item in page:
+                    if visit is not None:
+                        await visit(item)
+                    claimed_for = self._claimed.target_of(item.id)
+                    if claimed_for is None:
+                        await self._note(item, reads_one_by_one=reads_one_by_one)
+                    elif claimed_for not in shown:
+                        began = item.started_at
+                        if began is not None and began >= since:
+                            shown.add(claimed_for)
         except PermanentError as error:
             if isinstance(error, NotAuthorized) and error.status == 401:
                 raise

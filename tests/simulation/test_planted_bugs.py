@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -257,14 +257,13 @@ def test_simulations_find_a_list_that_is_paged_by_its_rows(
 ) -> None:
     """Rows that come twice hide other rows."""
 
-    async def once(self: RunListing) -> AsyncIterator[models.Run]:
+    async def once(self: RunListing) -> AsyncIterator[Sequence[models.Run]]:
         offset, self.is_whole = 0, True
         while True:
             page = await self._client.runs.list(
                 target=self._target, started_after=self._since, limit=1000, offset=offset
             )
-            for item in page.items:
-                yield item
+            yield page.items
             offset += len(page.items)
             if not page.items or offset >= page.total:
                 return

@@ -141,9 +141,10 @@ async def _read_costs(
     """
     costs = ListedCosts(record)
     if runs:
-        async for item in RunListing(client, since):
-            if item.id in runs:
-                await costs.add(item)
+        async for page in RunListing(client, since):
+            for item in page:
+                if item.id in runs:
+                    await costs.add(item)
             if costs.found == len(runs):
                 break
     await costs.hand_over()

@@ -9,7 +9,7 @@ hashes: that two of a million agree is less likely than 1 in 30 million.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Container
+from collections.abc import Collection, Container
 
 FULL = 16
 """A bucket has so many ids on average, before the next one is split."""
@@ -66,6 +66,18 @@ class IdMap(Container[str]):
                     self._put(each, its_number)
             return
         self._put(sign, number)
+
+    def add_new(self, some: Collection[str]) -> list[str]:
+        """Adds ids, which are all different; returns those that were not there."""
+        few = self._few
+        if few is None or len(few) + len(some) > self._most_few:
+            new = [one for one in some if one not in self]
+            for one in new:
+                self.add(one)
+            return new
+        new = [one for one in some if hash(one) not in few]
+        few.update(dict.fromkeys(map(hash, new), 0))
+        return new
 
     def _put(self, sign: int, number: int) -> None:
         place = sign & (2 * self._half - 1)

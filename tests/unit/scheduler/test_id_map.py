@@ -25,6 +25,17 @@ def test_id_map_holds_what_a_dictionary_would(
         assert (one in held) == (one in wanted)
 
 
+@given(st.lists(st.sets(st.text(max_size=3))), st.integers(0, 9))
+def test_id_map_tells_which_ids_are_new(added: list[set[str]], few: int) -> None:
+    """Of ids that are added together, those are new that were not added before."""
+    held, before = IdMap(few), set[str]()
+    for some in added:
+        assert held.add_new(list(some)) == [one for one in some if one not in before]
+        before |= some
+        assert len(held) == len(before)
+        assert all(one in held for one in before)
+
+
 def test_id_map_stays_right_while_it_grows() -> None:
     """Ten thousand runs of a batch are all found, and runs of others are not."""
     held = IdMap()

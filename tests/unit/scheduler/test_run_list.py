@@ -37,7 +37,7 @@ def names_of(platform: FakeList) -> tuple[list[str], bool]:
     listing = RunListing(cast("ApifyClient", platform), NOON)
 
     async def scenario() -> None:
-        found.extend([item.id async for item in listing])
+        found.extend([item.id async for page in listing for item in page])
 
     run_virtual(scenario)
     return found, listing.is_whole
