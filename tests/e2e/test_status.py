@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import resource
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -11,9 +10,10 @@ from pathlib import Path
 
 from orchestrator.ledger import BatchLock, create_ledger
 from tests.support.builders import make_batch, make_job
-from tests.support.command import Command, ServedPlatform, sweep, wait_until
+from tests.support.command import Command, Done, ServedPlatform, sweep, wait_until
 
-MOST_CPU_SECS = 0.5
+MOST_CPU_SECS = 0.15
+"""For a look after the imports of its command, which take a third of a second more."""
 TRIES = 20
 """Other processes on the same cores make each of them dearer."""
 RUNNING = (
@@ -42,14 +42,14 @@ def test_status_of_a_running_batch_is_one_look(command: Command, platform: Serve
 
 
 def test_status_of_ten_thousand_jobs_answers_at_once(tmp_path: Path) -> None:
-    """One look at a large batch that runs takes at most half a second of a processor."""
+    """One look at a large batch that runs takes 0.15 s of a processor, after its imports."""
     folder = tmp_path / "output" / "nightly" / make_batch().id
     folder.mkdir(parents=True)
     make_large_ledger(folder / "ledger.sqlite", 10_000)
     command = Command(folder=tmp_path)
     with BatchLock(folder, "run"):
-        looks = (cpu_secs(command, "status", "nightly") for _ in range(TRIES))
-        assert any(secs <= MOST_CPU_SECS for secs in looks)
+        looks = (command.run("status", "nightly") for _ in range(TRIES))
+        assert any(cpu_secs(look) <= MOST_CPU_SECS for look in looks)
 
 
 def make_large_ledger(path: Path, jobs: int) -> None:
@@ -77,10 +77,7 @@ def make_large_ledger(path: Path, jobs: int) -> None:
         db.execute("UPDATE batch SET progress = ?", (progress,))
 
 
-def cpu_secs(command: Command, *words: str) -> float:
-    """The time that a command takes of a processor, in an interpreter of its own."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = command.run_alone(*words)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert "2,000 jobs FAILED" in done.out, done.err
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def cpu_secs(look: Done) -> float:
+    """The processor time of a look that has shown the failures."""
+    assert "2,000 jobs FAILED" in look.out, look.err
+    return look.cpu_secs

@@ -36,11 +36,17 @@ TRIES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """How a command ended."""
+    """
+    How a command ended.
+
+    Attributes:
+        cpu_secs: the processor time that it took; only of one that the fork server has started.
+    """
 
     code: int
     out: str
     err: str
+    cpu_secs: float = 0.0
 
     @property
     def json(self) -> Any:
@@ -49,13 +55,19 @@ class Done:
 
 
 class Process:
-    """A process that the fork server has started."""
+    """
+    A process that the fork server has started.
+
+    Attributes:
+        cpu_secs: the processor time that it and its children took, when it has ended.
+    """
 
     def __init__(self, out: Path, err: Path) -> None:
         self._out, self._err = out, err
         self._started, self._ended = Event(), Event()
         self._pid = 0
         self._code: int | None = None
+        self.cpu_secs = 0.0
 
     @property
     def pid(self) -> int:
@@ -108,13 +120,14 @@ class Process:
         """Sends SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
-    def receive(self, event: Mapping[str, int]) -> None:
-        """Takes a message of the fork server: the pid or the exit code of this process."""
+    def receive(self, event: Mapping[str, Any]) -> None:
+        """Takes a message of the fork server: the pid of this process, or how it ended."""
         if "pid" in event:
             self._pid = event["pid"]
             self._started.set()
         else:
             self._code = event["code"]
+            self.cpu_secs = event["cpu_secs"]
             self._ended.set()
 
 
@@ -207,7 +220,7 @@ class Command:
         except BaseException:
             process.kill()
             raise
-        return Done(code=process.code, out=out, err=err)
+        return Done(code=process.code, out=out, err=err, cpu_secs=process.cpu_secs)
 
     def start(self, *words: str | Path, terminal: str | None = None) -> Process:
         """Starts a command in its own process group and returns at once."""

@@ -8,8 +8,8 @@ test processes of a suite share one server: it listens at a socket, and ends wit
 connection. An order is a line of JSON on a connection: its id, the function to call
 (`module:function`) and its arguments, a working folder, the environment, and the files for stdin,
 stdout and stderr, which may be a terminal. Each child leads its own session. On the same
-connection, the server writes a line for each child's pid, and one for its exit code. Nothing else
-passes from one child to another. The server completes models, fills caches that are the same for
+connection, the server writes a line for each child's pid, and one for its exit code and the
+processor time that it took. Nothing else passes from one child to another. The server completes models, fills caches that are the same for
 every command, and rehearses a batch.
 """
 
@@ -136,11 +136,12 @@ class Server:
 
     def _reap(self) -> None:
         while self._children:
-            child, status = os.waitpid(-1, os.WNOHANG)
+            child, status, used = os.wait4(-1, os.WNOHANG)
             if child == 0:
                 return
             client, number = self._children.pop(child)
-            send(client, id=number, code=os.waitstatus_to_exitcode(status))
+            code = os.waitstatus_to_exitcode(status)
+            send(client, id=number, code=code, cpu_secs=used.ru_utime + used.ru_stime)
 
     def _close(self) -> None:
         """Closes in a child what only the server uses."""
@@ -151,7 +152,7 @@ class Server:
             connection.close()
 
 
-def send(client: socket.socket, **event: int) -> None:
+def send(client: socket.socket, **event: float) -> None:
     """Writes a message to a test process, unless it has ended."""
     with suppress(ConnectionError):
         client.sendall(json.dumps(event).encode() + b"\n")
