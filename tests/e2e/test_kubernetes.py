@@ -42,11 +42,11 @@ def test_indexed_job_runs_the_batch_of_its_time_once(
         command = Command(folder=tmp_path, program=HURRIED)
         command.write("nightly.toml", sweep("nightly", 24, batch=NIGHTLY, duration_secs=0.3))
         pods = job(command, secrets, shards=3)
-        events = iter((lambda: pods.start(0), lambda: pods.live[1][1].kill()))
+        events = [lambda: pods.live[1][1].kill(), lambda: pods.start(0)]
 
         def disturb() -> None:
-            if len(platform.runs()) >= 4 and (event := next(events, None)):
-                event()
+            if events and len(platform.runs()) >= 4:
+                events.pop()()
 
         pods.run(disturb)
         assert (pods.succeeded, pods.failed) == ({0, 1, 2}, set()), pods.outputs

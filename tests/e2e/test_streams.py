@@ -3,46 +3,58 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import LONGEST_SECS, Command, ServedPlatform, sweep, wait_until
+from tests.support.command import Command, Done, ServedPlatform, sweep, wait_until
 from tests.support.tracebacks import take_tracebacks
 
-CLOSED = {"stdout": ">&-", "stderr": "2>&-", "all": "<&- >&- 2>&-"}
-FULL = {"full stdout": ">/dev/full", "full stderr": "2>/dev/full", "no reader": "| true"}
+LOST = "tests.support.lost_output:main_with_lost_output"
 
 
-@pytest.mark.parametrize("where", [*CLOSED.values(), *FULL.values()], ids=[*CLOSED, *FULL])
-def test_output_does_not_change_how_a_run_ends(command: Command, where: str) -> None:
-    """With closed, full or unread streams, every job runs, and the code is 0."""
+@pytest.mark.parametrize("where", [">&-", "2>&-", "<&- >&- 2>&-"], ids=["stdout", "stderr", "all"])
+def test_closed_output_does_not_change_how_a_run_ends(command: Command, where: str) -> None:
+    """With closed streams, every job runs, and the code is 0."""
     command.write("sweep.toml", sweep(jobs=2, duration_secs=0, items=1))
-    done = command.run_script(f"orchestrator run sweep.toml {where}; exit ${{PIPESTATUS[0]}}")
+    done = command.run_script(f"orchestrator run sweep.toml {where}")
+    check_run(command, done)
+
+
+@pytest.mark.parametrize("where", ["full stdout", "full stderr", "no reader"])
+def test_lost_output_does_not_change_how_a_run_ends(command: Command, where: str) -> None:
+    """With full or unread streams, every job runs, and the code is 0."""
+    command.write("sweep.toml", sweep(jobs=2, duration_secs=0, items=1))
+    done = replace(command, program=LOST).run(where, "run", "sweep.toml")
+    check_run(command, done)
+
+
+def check_run(command: Command, done: Done) -> None:
+    """The run of two jobs has ended well."""
     assert done.code == 0, done.err
     summary = json.loads((command.folder / "output/sweep/latest/summary.json").read_text())
     assert summary["jobs"]["SUCCEEDED"] == 2
 
 
-@pytest.mark.parametrize("where", ["2>&-", "2>/dev/full", ">&- 2>&-"])
-def test_error_that_cannot_be_written_keeps_its_code(command: Command, where: str) -> None:
+@pytest.mark.parametrize("words", [("run", "bad.toml"), ("nonsense",)], ids=["spec", "command"])
+def test_error_that_cannot_be_written_keeps_its_code(
+    command: Command, words: tuple[str, ...]
+) -> None:
     """A mistake in a spec is exit code 2, even if the message cannot be written."""
     command.write("bad.toml", "[batch]\n")
-    assert command.run_script(f"orchestrator run bad.toml {where}").code == 2
-    assert command.run_script(f"orchestrator nonsense {where}").code == 2
+    assert replace(command, program=LOST).run("full stderr", *words).code == 2
+    for where in ("2>&-", ">&- 2>&-"):
+        assert command.run_script(f"orchestrator {' '.join(words)} {where}").code == 2
 
 
 def test_output_of_any_encoding_is_written(command: Command) -> None:
     """Letters that the encoding of the output does not have are written as escapes."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0, items=1))
     ascii_only = replace(command, variables={**command.variables, "PYTHONIOENCODING": "ascii"})
-    done = ascii_only.run_alone("run", "sweep.toml", "--output", "größe")
+    done = ascii_only.run("run", "sweep.toml", "--output", "größe")
     assert (done.code, "results: gr\\xf6\\xdfe/sweep/" in done.out) == (0, True), done.err
 
 
@@ -94,31 +106,9 @@ def test_follower_ends_with_its_reader(
 def test_batch_does_not_wait_for_its_reader(command: Command) -> None:
     """A full and unread pipe on stderr does not delay a run."""
     command.write("sweep.toml", sweep(jobs=60, duration_secs=0, items=1))
-    with _unread_pipe() as pipe:
-        done = subprocess.run(
-            [sys.executable, "-m", "orchestrator", "run", "sweep.toml", "--log-format", "json"],
-            cwd=command.folder,
-            env=command.environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=pipe,
-            timeout=LONGEST_SECS,
-            check=False,
-        )
-    assert done.returncode == 0
-
-
-@contextmanager
-def _unread_pipe() -> Iterator[int]:
-    reading, writing = os.pipe()
-    with closing(os.fdopen(reading)), closing(os.fdopen(writing)):
-        os.set_blocking(writing, False)
-        while True:
-            try:
-                os.write(writing, b"x" * 4096)
-            except BlockingIOError:
-                break
-        os.set_blocking(writing, True)
-        yield writing
+    words = ("run", "sweep.toml", "--log-format", "json")
+    done = replace(command, program=LOST).run("unread stderr", *words)
+    assert done.code == 0
 
 
 def test_bug_has_its_traceback_in_a_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +71,7 @@ def test_reading_commands_block_no_process(
     resume = command.start("resume", "sweep", "--json")
     while not resume.has_ended:
         assert command.run(*words).code in {0, 3}
+        time.sleep(0.02)  # each look costs CPU, and those without a pause meet the same moments
     out, err = resume.communicate()
     assert resume.code == 0, err
     assert json.loads(out)["runs"] == len(platform.runs_of(_latest(command))) == 2

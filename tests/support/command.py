@@ -36,12 +36,7 @@ TRIES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """
-    How a command ended.
-
-    Attributes:
-        cpu_secs: the processor time that it took; only of one that the fork server has started.
-    """
+    """How a command ended, and its processor time if the fork server has started it."""
 
     code: int
     out: str
@@ -55,12 +50,7 @@ class Done:
 
 
 class Process:
-    """
-    A process that the fork server has started.
-
-    Attributes:
-        cpu_secs: the processor time that it and its children took, when it has ended.
-    """
+    """A process that the fork server has started; `cpu_secs` is its processor time at its end."""
 
     def __init__(self, out: Path, err: Path) -> None:
         self._out, self._err = out, err

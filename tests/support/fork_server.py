@@ -9,8 +9,8 @@ connection. An order is a line of JSON on a connection: its id, the function to 
 (`module:function`) and its arguments, a working folder, the environment, and the files for stdin,
 stdout and stderr, which may be a terminal. Each child leads its own session. On the same
 connection, the server writes a line for each child's pid, and one for its exit code and the
-processor time that it took. Nothing else passes from one child to another. The server completes models, fills caches that are the same for
-every command, and rehearses a batch.
+processor time that it took. Nothing else passes from one child to another. The server completes
+models, fills caches that are the same for every command, and rehearses a batch.
 """
 
 from __future__ import annotations
@@ -267,7 +267,7 @@ def carry_out(order: dict[str, Any]) -> None:
         # Both may name one file.
         kind = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         os.dup2(os.open(order[name], kind, 0o644), handle)
-    if os.isatty(1):
+    if os.isatty(1) or "PYTHONIOENCODING" in os.environ:
         _open_streams()
     module, function = order["program"].split(":")
     code: Any = 0
@@ -281,10 +281,11 @@ def carry_out(order: dict[str, Any]) -> None:
 
 
 def _open_streams() -> None:
-    """Opens stdout and stderr for a terminal, as the interpreter does at its start."""
+    """Opens stdout and stderr anew, as the interpreter does at its start."""
     encoding = os.environ.get("PYTHONIOENCODING", "utf-8")
     for handle, name in ((1, "stdout"), (2, "stderr")):
-        stream = open(handle, "w", buffering=1, encoding=encoding, closefd=False)  # noqa: SIM115
+        buffering = 1 if os.isatty(handle) or handle == 2 else -1
+        stream = open(handle, "w", buffering=buffering, encoding=encoding, closefd=False)  # noqa: SIM115
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 

@@ -70,7 +70,7 @@ class IndexedJob:
                 self.live.remove(pod)
                 self._ended(*pod)
             assert time.monotonic() < until, [pod.errors() for _, pod in self.live]
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def _ended(self, index: int, pod: Process) -> None:
         out, err = pod.communicate()
