@@ -137,7 +137,8 @@ class Uniques:
         self._path = folder / "keys.sqlite"
         self._most_in_memory = most_in_memory
         self._recent: set[bytes] = set()
-        self._spilled = Filter()
+        # Made with the file: most tables have few keys, or none.
+        self._spilled: Filter | None = None
         self._db: sqlite3.Connection | None = None
 
     def are_first(self, keys: Sequence[bytes | None]) -> list[bool]:
@@ -162,13 +163,14 @@ class Uniques:
         self._path.unlink(missing_ok=True)
 
     def _on_disk(self, keys: Sequence[bytes | None]) -> set[bytes]:
-        if self._db is None:
+        if self._db is None or self._spilled is None:
             return set()
         keys = [key for key in keys if key is not None and self._spilled.may_have(key)]
         return {key for (key,) in _found(self._db, "SELECT key FROM keys WHERE key = ?", keys)}
 
     def _spill(self) -> None:
-        if self._db is None:
+        if self._db is None or self._spilled is None:
+            self._spilled = Filter()
             self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = OFF")
             self._db.execute("PRAGMA synchronous = OFF")
