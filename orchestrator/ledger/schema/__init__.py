@@ -39,6 +39,7 @@ def statements(sql: str) -> Iterator[str]:
     statement = ""
     for line in sql.splitlines(keepends=True):
         statement += line
-        if sqlite3.complete_statement(statement):
+        # Each look reads the statement from its beginning, and most lines are within one.
+        if ";" in line and sqlite3.complete_statement(statement):
             yield statement
             statement = ""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import NamedTuple
 
-from orchestrator.scheduler.decide.limits import Claim
+from orchestrator.scheduler.decide.limits import Blocked, Claim
 
 ROW = Struct("=dqi")
 """A packed job: shortness, seq, number."""
@@ -83,12 +83,14 @@ class Lane:
 
     Attributes:
         passes: how many later jobs were started since its first job was the next one.
+        blocked: why its first job did not fit in the last decision; None when it was not looked at.
     """
 
-    __slots__ = ("_heap", "_jobs", "_numbers", "passes")
+    __slots__ = ("_heap", "_jobs", "_numbers", "blocked", "passes")
 
     def __init__(self) -> None:
         self.passes = 0
+        self.blocked: Blocked | None = None
         self._jobs = 0
         # The number is unique, so that packs are never compared.
         self._numbers = 0

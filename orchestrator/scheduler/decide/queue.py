@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import chain, islice
 
 from orchestrator.model.batches import Wait
@@ -39,7 +39,8 @@ class JobQueue:
         self.gone: set[int] = set()
         self._lanes: dict[Claim, Lane] = {}
         self._later: list[tuple[float, QueuedJob]] = []
-        self._blocked: dict[Claim, Blocked] = {}
+        # The lanes that did not fit in the last decision.
+        self._passed: list[Lane] = []
         self._full: Blocked | None = None
 
     def __len__(self) -> int:
@@ -84,22 +85,24 @@ class JobQueue:
         """
         while self._later and self._later[0][0] <= now:
             self.add(heapq.heappop(self._later)[1], now)
-        self._blocked.clear()
+        passed = self._forget_decision()
         # A full batch is the usual case, and then no lane is read.
-        self._full = usage.full(now)
-        if self._full is not None or not self._lanes:
+        full = self._full = usage.full(now)
+        if full is not None or not self._lanes:
             return []
         heads = self._heads()
         heapq.heapify(heads)
         most_passes = max(FEWEST_PASSES, 2 * usage.limits.max_runs)
         waited_for: dict[str, QueuedJob] = {}
-        passed: list[Lane] = []
         admitted = []
         while heads:
             waiting, lane = heads[0]
-            blocked = _behind(waiting.claim, waited_for) or usage.blocked(waiting.claim, now)
+            blocked = _behind(waiting.claim, waited_for) or usage.blocked_beside(
+                waiting.claim, now, full
+            )
             if blocked is None:
                 usage.take(waiting.claim, now)
+                full = usage.full(now)
                 admitted.append(lane.take())
                 for other in passed:
                     other.passes += 1
@@ -116,12 +119,19 @@ class JobQueue:
                 # This blocks all jobs behind it too.
                 self._full = blocked
                 break
-            self._blocked[waiting.claim] = blocked
+            lane.blocked = blocked
             passed.append(lane)
             if lane.passes >= most_passes:
                 waited_for.update(dict.fromkeys(blocked.limits, waiting))
             heapq.heappop(heads)
         return admitted
+
+    def _forget_decision(self) -> list[Lane]:
+        """Returns the list for the lanes that do not fit in the next one."""
+        for lane in self._passed:
+            lane.blocked = None
+        self._passed = []
+        return self._passed
 
     def _heads(self) -> list[tuple[QueuedJob, Lane]]:
         """The first job of each lane."""
@@ -175,7 +185,7 @@ class JobQueue:
 
     def next_wake(self) -> float | None:
         """When another job may start without the end of a run; None when a run must end first."""
-        blocked = [*self._blocked.values(), *([self._full] if self._full else [])]
+        blocked = [*self._reasons(), *([self._full] if self._full else [])]
         times = [one.until for one in blocked if one.until is not None]
         if self._later:
             times.append(self._later[0][0])
@@ -194,7 +204,7 @@ class JobQueue:
         """Why the jobs of each lane wait, by the last decision."""
         waits = []
         for claim, lane in self._lanes.items():
-            blocked = self._blocked.get(claim) or self._full
+            blocked = lane.blocked or self._full
             if blocked is not None:
                 wait = Wait(
                     target=claim.target,
@@ -206,15 +216,19 @@ class JobQueue:
                 waits.append(wait)
         return waits
 
+    def _reasons(self) -> Iterator[Blocked]:
+        """Why lanes did not fit in the last decision."""
+        return (lane.blocked for lane in self._passed if lane.blocked is not None)
+
     @property
     def lacks_money(self) -> bool:
         """Whether some job waits for money, by the last decision."""
-        return any(blocked.limits is MONEY for blocked in self._blocked.values())
+        return any(blocked.limits is MONEY for blocked in self._reasons())
 
     @property
     def waits_for_costs(self) -> bool:
         """Whether the final costs of ended runs may let some job start, by the last decision."""
-        return any(blocked.waits_for_costs for blocked in self._blocked.values())
+        return any(blocked.waits_for_costs for blocked in self._reasons())
 
 
 def _behind(claim: Claim, waited_for: dict[str, QueuedJob]) -> Blocked | None:

@@ -54,12 +54,16 @@ class Usage:
 
     def blocked(self, claim: Claim, now: float) -> Blocked | None:
         """Why a claim cannot be taken now; None when it can."""
+        return self.blocked_beside(claim, now, self.full(now))
+
+    def blocked_beside(self, claim: Claim, now: float, full: Blocked | None) -> Blocked | None:
+        """As `blocked`, where it is known what `full` says: that holds for every claim."""
         paused = self.gate.blocked(claim.target, now)
         if paused is not None:
             return Blocked(reason=paused.reason, until=paused.until)
         return (
-            # Before the others, because it holds for every claim: `JobQueue.admit` then stops.
-            self.full(now)
+            # Before the others: `JobQueue.admit` then stops.
+            full
             or self.others.blocked(claim, self.memory_mbytes, now)
             or self._blocked_by_memory(claim, now)
             or self._blocked_by_pools(claim, now)
@@ -172,10 +176,9 @@ class Usage:
     def _blocked_by_pools(self, claim: Claim, now: float) -> Blocked | None:
         for name in claim.pools:
             pool, runs = self.limits.pools[name], self._pool_runs[name]
-            names = frozenset({f"pool {name}"})
             if pool.max_runs is not None and runs >= pool.max_runs:
                 return Blocked(
-                    reason=f"pool {name} has {runs} of {pool.max_runs} runs", limits=names
+                    reason=f"pool {name} has {runs} of {pool.max_runs} runs", limits=_limit(name)
                 )
             starts = self._pool_starts[name]
             if pool.starts_per_minute is None:
@@ -187,7 +190,7 @@ class Usage:
                     reason=f"pool {name} has had {len(starts)} of {pool.starts_per_minute} starts "
                     "in the last minute",
                     until=starts[0] + WINDOW_SECS,
-                    limits=names,
+                    limits=_limit(name),
                 )
         return None
 
@@ -200,3 +203,8 @@ class Usage:
             return None
         may_help = self.budget.final_costs_may_help(amount)
         return Blocked(reason=reason, limits=MONEY, waits_for_costs=may_help)
+
+
+def _limit(pool: str) -> frozenset[str]:
+    """The limit of a pool, as `Blocked` names it."""
+    return frozenset({f"pool {pool}"})
