@@ -18,7 +18,7 @@ from pathlib import Path
 
 import orjson
 
-from bench.measuring import measure, workplace
+from bench.measuring import Place, measure, platform, workplace
 from bench.resume import make_batch
 from bench.startup import Times, until_request
 from orchestrator.app.batch_folders import LATEST, LEDGER, new_id
@@ -28,16 +28,26 @@ from orchestrator.report.summary import summary_of
 PLATFORM = {"APIFY_TOKEN": "none-needed", "APIFY_API_BASE_URL": "http://127.0.0.1:9"}
 """Where nothing listens: waits for the platform are not measured."""
 
+ONE_JOB = """
+[batch]
+name = "bench"
+[[jobs]]
+name = "job-1"
+actor = "orchestrator/simulated"
+memory_mbytes = 128
+input = { items = 1, duration_secs = 0.1 }
+"""
+
 
 def run(batches: int, jobs: int, rounds: int) -> str:
     """Measures each command and returns the figures as Markdown."""
-    with workplace() as folder:
+    with workplace() as folder, platform(folder / "platform") as server:
         few, many = folder / "few", folder / "many"
         _make_history(few, 1, jobs)
         _make_history(many, batches, jobs)
         taken = {
             name: [[take(place) for _ in range(rounds)] for place in (few, many)]
-            for name, take in COMMANDS.items()
+            for name, take in (COMMANDS | {"a whole `run` of one job": _whole_run(server)}).items()
         }
     return "\n".join(
         [
@@ -75,7 +85,7 @@ def _make_history(place: Path, batches: int, jobs: int) -> None:
             db.execute(
                 """
                 UPDATE batch SET id = ?, number = ?, created_at = ?, occurrence = ?, ended_at = ?,
-                    completed_at = ?, state = 'ended', exit_code = 0
+                    completed_at = ?, state = 'ended', exit_code = 0, platform = NULL
                 """,
                 (folder.name, number, *[at.isoformat()] * 4),
             )
@@ -121,11 +131,25 @@ def _first_page(place: Path) -> Times:
     return used.ru_utime + used.ru_stime, secs
 
 
+def _whole_run(server: Place) -> Callable[[Path], Times]:
+    """A `run` of one job, to its end; ten seconds of its time are the wait for the run's items."""
+
+    def take(place: Path) -> Times:
+        spec = place / "one.toml"
+        spec.write_text(ONE_JOB)
+        words = ("run", str(spec), "--output", str(place / "output"))
+        variables = {"APIFY_TOKEN": server.token, "APIFY_API_BASE_URL": server.url}
+        taken = measure([sys.executable, "-m", "orchestrator", *words], variables)
+        return taken.cpu_secs, taken.wall_secs
+
+    return take
+
+
 COMMANDS: dict[str, Callable[[Path], Times]] = {
     "`status`": _command("status"),
     "`list`": _command("list"),
     "`list --json`": _command("list", "--json"),
     "`ui`, until its first page": _first_page,
-    # The last one, because it leaves batches.
+    # Leaves batches, as the one that follows does.
     "`run`, until its first request": until_request,
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.measuring import Place, measure, place_of, stop_platform, workplace
 from orchestrator.app.batch.creation import RunRequest, prepared_batch
 from orchestrator.app.batch_folders import LEDGER, publish
-from orchestrator.ledger.reader import read_batch
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.specfile import load_spec
 
 ITEMS = 10

@@ -32,8 +32,8 @@ from orchestrator.errors import (
 from orchestrator.event_log import LOG
 from orchestrator.ledger import location
 from orchestrator.ledger.amendments import set_number
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.location import has_ledger
-from orchestrator.ledger.reader import read_batch
 from orchestrator.ledger.stores import mirror_batches
 from orchestrator.model.batches import Batch
 from orchestrator.model.ids import BatchId, BatchName

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -50,17 +50,6 @@ from orchestrator.model.states import JobStatus
 
 ALL = range(2**62)
 """Every place in a spec."""
-
-
-def read_batch(path: Path) -> Batch:
-    """
-    The batch of a ledger of any version; nothing else in the file is checked.
-
-    Raises:
-        LedgerCorrupt, LedgerVersionMismatch.
-    """
-    with closing(stores.connect_briefly(path)) as db:
-        return batch_of(db.query("select_batch").fetchone())
 
 
 class LedgerReader:

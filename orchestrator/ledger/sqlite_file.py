@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.errors import LedgerCorrupt, OrchestratorError, OutputLost
 from orchestrator.ledger.sqlite_errors import refusal
+
+LONGEST_TICK_SECS = 3.0
+"""More than the coarsest time of a change that a file system stores: two seconds (FAT)."""
 
 _sound: set[tuple[int, ...]] = set()
 """The files that this process has checked or written, as `_content` knows them."""
@@ -43,6 +47,29 @@ def _content(state: tuple[int, ...]) -> tuple[int, ...]:
     """What a state says of the file itself, without the log beside it."""
     device, inode, _, size, changed_ns = state
     return device, inode, size, changed_ns
+
+
+def settled_content(path: Path) -> tuple[int, ...] | None:
+    """
+    What only files of the same content have in common; None if that cannot be said of this one.
+
+    A ledger in use has a log beside it. A file that has just changed may change again within the
+    same tick of its clock.
+    """
+    try:
+        stat = path.stat()
+        log_bytes = _size(f"{path}-wal")
+    except OSError:
+        return None
+    if log_bytes or time.time() - stat.st_mtime < LONGEST_TICK_SECS:
+        return None
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def _size(path: str) -> int:
+    with suppress(FileNotFoundError):
+        return os.stat(path).st_size  # noqa: PTH116 - another Path for each batch
+    return 0
 
 
 def is_at_rest(path: Path) -> bool:

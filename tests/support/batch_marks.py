@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.location import location_of
-from orchestrator.ledger.reader import read_batch
 
 
 def mark_of(folder: Path) -> str | None:

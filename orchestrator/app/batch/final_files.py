@@ -14,7 +14,7 @@ from orchestrator.app.clock import utc_now
 from orchestrator.app.outputs.object_store import uploaded
 from orchestrator.ledger import Ledger, LedgerReader
 from orchestrator.ledger.amendments import complete
-from orchestrator.ledger.reader import read_batch
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.model.selection import parse_selection

@@ -39,8 +39,8 @@ from orchestrator.errors import (
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader, open_ledger
 from orchestrator.ledger.amendments import close_unstarted, set_account
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.lock import held_for
-from orchestrator.ledger.reader import read_batch
 from orchestrator.ledger.records import BatchSnapshot
 from orchestrator.ledger.statistics import Totals
 from orchestrator.ledger.store import LeaseLost

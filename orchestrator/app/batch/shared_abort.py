@@ -9,8 +9,8 @@ from pathlib import Path
 from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.errors import BatchAborted
 from orchestrator.ledger.amendments import halt_shards
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.lock import held_for
-from orchestrator.ledger.reader import read_batch
 
 LOOK_EVERY_SECS = 0.5
 

@@ -10,14 +10,14 @@ from anyio import to_thread
 
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.costs import refresh_costs
-from orchestrator.app.batch_folders import LEDGER, display
+from orchestrator.app.batch_folders import LEDGER, Found, display
 from orchestrator.app.clock import utc_now
 from orchestrator.app.history.series import earlier_batches
 from orchestrator.app.setup.context import BatchContext, Endpoint, client_options
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.lock import is_held
-from orchestrator.ledger.reader import read_batch
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.report.expiry import expiry_warning
@@ -42,8 +42,8 @@ async def update_earlier(
         async with ApifyClient(
             client_options(endpoint, context.settings, context.timings)
         ) as client:
-            own = await to_thread.run_sync(read_batch, folder / LEDGER)
-            for found in islice(earlier_batches(folder, own), BATCHES):
+            own, earlier = await to_thread.run_sync(_last, folder)
+            for found in earlier:
                 try:
                     batch, totals = await to_thread.run_sync(_read, found.folder)
                     if batch.plan.local != own.plan.local or is_held(found.folder):
@@ -56,6 +56,12 @@ async def update_earlier(
                         await refresh_costs(found.folder, client)
                 except Exception as error:  # noqa: BLE001 - this batch runs all the same
                     LOG.warning("earlier_batch_skipped", batch=found.folder.name, error=str(error))
+
+
+def _last(folder: Path) -> tuple[Batch, list[Found]]:
+    """The batch of a folder, and the last ones before it."""
+    batch = read_batch(folder / LEDGER)
+    return batch, list(islice(earlier_batches(folder, batch), BATCHES))
 
 
 def _read(folder: Path) -> tuple[Batch, Totals]:

@@ -11,9 +11,9 @@ from threading import Lock
 from orchestrator.app.batch_folders import LEDGER, batch_names, display
 from orchestrator.app.history.trend import batch_figures
 from orchestrator.errors import OrchestratorError
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.location import has_ledger
 from orchestrator.ledger.lock import is_held
-from orchestrator.ledger.reader import read_batch
 from orchestrator.ledger.stores import ledger_state
 from orchestrator.report.page.comparison import BatchFigures
 

@@ -24,7 +24,7 @@ from orchestrator.app.setup.context import logging_to
 from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG, LogSink
 from orchestrator.ledger.amendments import set_announced
-from orchestrator.ledger.reader import read_batch
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.store import LeaseLost
 from orchestrator.model.batches import Batch
 from orchestrator.notifiers.addresses import Addresses, shown_host, shown_service

@@ -9,8 +9,8 @@ from orchestrator.app.batch_folders import LEDGER, Found, survey
 from orchestrator.app.occurrences.decide import Illegible, Known, State
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.lock import held_for
-from orchestrator.ledger.reader import read_batch
 from orchestrator.model.batches import Batch, Trigger
 from orchestrator.model.schedule import Schedule
 from orchestrator.specfile import LoadedSpec, load_spec

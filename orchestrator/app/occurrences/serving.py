@@ -56,8 +56,8 @@ from orchestrator.errors import (
 from orchestrator.event_log import LOG
 from orchestrator.ledger import BatchLock
 from orchestrator.ledger.amendments import add_later_resume
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.lock import held_for
-from orchestrator.ledger.reader import read_batch
 from orchestrator.model.batches import Batch, Trigger
 
 # From the best to the worst: what can be resumed (3) is better than what a person must fix (2).

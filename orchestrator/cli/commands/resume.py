@@ -11,7 +11,7 @@ from orchestrator.app.notifications.announcement import announcing
 from orchestrator.cli.batch_run import drive, make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.ledger import BatchLock
-from orchestrator.ledger.reader import read_batch
+from orchestrator.ledger.known_batches import read_batch
 
 
 def call(options: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.ledger import BatchLock, LedgerReader
 from orchestrator.ledger.amendments import set_waiting
-from orchestrator.ledger.reader import read_batch
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.records import JobReport
 from orchestrator.model.selection import Keys, Selection, parse_selection
 from orchestrator.model.states import FAILED_JOB_STATUSES

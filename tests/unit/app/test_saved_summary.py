@@ -12,7 +12,7 @@ import pytest
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.history.saved_summary import summary_in
 from orchestrator.ledger import LedgerReader
-from orchestrator.ledger.reader import read_batch
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.report.summary import NEWEST, summary_of
 from tests.support.finished_batches import MIDNIGHT, Made, write_batch
 

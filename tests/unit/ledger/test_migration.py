@@ -11,7 +11,7 @@ import pytest
 from orchestrator.ledger import LedgerReader, create_ledger
 from orchestrator.ledger.connection import connect
 from orchestrator.ledger.definitions import job_values
-from orchestrator.ledger.reader import read_batch
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.rows import batch_values
 from orchestrator.ledger.schema import APPLICATION_ID, migrations, newest
 from orchestrator.model.states import AttemptState, JobStatus
