@@ -247,8 +247,12 @@ class SharedSession(PostgresSession):
 
     def query(self, name: str, /, **values: Any) -> Any:
         """Executes a named statement."""
-        self.ledger.now = values["clock"] = server_now()
-        return self.ledger.execute(statement(name), values)
+        ledger = self.ledger
+        # Within a transaction, no time passes.
+        if not ledger.in_transaction:
+            ledger.now = server_now()
+        values["clock"] = ledger.now
+        return ledger.execute(statement(name), values)
 
     def ask(self, name: str, /, **values: Any) -> Any:
         """Executes a named statement, whose answer is read later."""
@@ -262,7 +266,6 @@ class SharedSession(PostgresSession):
 
     def query_many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
         """Executes a named statement once for each of the rows; returns how many rows changed."""
-        self.ledger.now = server_now()
         return self.ledger.executemany(statement(name), rows).rowcount
 
     def close(self) -> None:

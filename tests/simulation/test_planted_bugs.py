@@ -169,7 +169,7 @@ def test_simulations_find_items_that_are_collected_too_early(
 ) -> None:
     """A run is collected at its end, when half of its items may not be shown yet."""
     monkeypatch.setattr(AttemptLife, "_counted_at", lambda _self, _ended: anyio.current_time())
-    found = first_failure(tmp_path)
+    found = first_failure(tmp_path, finder=24)
     assert "each item on disk once" in found or "whole under a final name" in found
 
 
@@ -183,7 +183,7 @@ def test_simulations_find_a_takeover_that_reads_only_the_ledger(
 
     monkeypatch.setattr(simulated_batch, "take_over", nothing)
     assert "one run per attempt" in first_failure(
-        tmp_path, lambda like: like.restores and not like.has_budget
+        tmp_path, lambda like: like.restores and not like.has_budget, finder=118
     )
 
 
@@ -202,7 +202,9 @@ def test_simulations_find_a_rate_that_each_process_counts_anew(
 ) -> None:
     """A resume forgets the starts of the last minute."""
     monkeypatch.setattr(spending, "count_starts", lambda *_given, **_more: None)
-    found = first_failure(tmp_path, lambda like: like.shop_starts_per_minute is not None)
+    found = first_failure(
+        tmp_path, lambda like: like.shop_starts_per_minute is not None, finder=221
+    )
     assert "rate: " in found
 
 

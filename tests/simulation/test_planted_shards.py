@@ -66,7 +66,7 @@ def test_shared_nights_find_a_lease_that_nobody_checks(
     # Otherwise few processes sleep at this one line for longer than their leases.
     monkeypatch.setattr(several_controllers, "plan_stop", stop_after_an_intent)
     monkeypatch.setattr(Ledger, "hold_lease", no_lease)
-    assert "one run per attempt" in first_failure(tmp_path, monkeypatch, finder=2)
+    assert "one run per attempt" in first_failure(tmp_path, monkeypatch, finder=57)
 
 
 def test_shared_nights_find_a_process_that_is_not_fenced_off(
@@ -76,7 +76,7 @@ def test_shared_nights_find_a_process_that_is_not_fenced_off(
     text = shared_ledger.statement("note_commit").replace("AND is_fenced = 0", "")
     monkeypatch.setitem(shared_ledger.OTHERWISE, "note_commit", text)
     shared_ledger.statement.cache_clear()
-    found = first_failure(tmp_path, monkeypatch, finder=4)
+    found = first_failure(tmp_path, monkeypatch, finder=24)
     shared_ledger.statement.cache_clear()
     assert found != "no simulation failed"
 
@@ -112,7 +112,8 @@ def test_shared_nights_find_money_that_nobody_frees(
         return False
 
     monkeypatch.setattr(Peers, "_free_money", no_costs)
-    assert "no process stops early: BudgetExhausted" in first_failure(tmp_path, monkeypatch)
+    found = first_failure(tmp_path, monkeypatch, finder=26)
+    assert "no process stops early: BudgetExhausted" in found
 
 
 def test_stopped_nights_find_a_batch_that_is_begun_anew(
