@@ -187,13 +187,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         """One turn: what is ready runs; if nothing is, the clock moves to the next timer."""
-        ready, clock = self._ready, self._jumping
-        timers = self._due_timers()
+        ready, timers, clock = self._ready, self._timers, self._jumping
+        if timers and (timers[0][1]._cancelled or len(timers) > MOST_TIMERS):
+            self._drop_cancelled()
+        wait: float | None = None
+        if ready or self._stopping:
+            wait = 0
+        elif timers:
+            wait = min(max(0, timers[0][0] - clock.now), LONGEST_JUMP_SECS)
         # What threads hand in is in the queue already: the loop's own file need not be read.
-        if not clock.is_alone or not (ready or timers or self._stopping):
-            self._process_events(clock.select(self._longest_wait()))
-        elif not (ready or self._stopping):
-            clock.now += self._longest_wait() or 0
+        if wait is not None and clock.is_alone:
+            clock.now += wait
+        else:
+            self._process_events(clock.select(wait))
         ends = clock.now + self._clock_resolution
         while timers and timers[0][0] < ends:
             timer = heappop(timers)[1]
@@ -212,8 +218,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                         {"message": "Exception in callback", "exception": error, "handle": turn}
                     )
 
-    def _due_timers(self) -> list[tuple[float, Timer]]:
-        """The timers, of which the first one is not cancelled."""
+    def _drop_cancelled(self) -> None:
+        """Removes cancelled timers: the first ones, or all of them when they are the most."""
         timers = self._timers
         if len(timers) > MOST_TIMERS and self.cancelled_timers > len(timers) / 2:
             for _, timer in timers:
@@ -225,15 +231,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             while timers and timers[0][1]._cancelled:
                 self.cancelled_timers -= 1
                 heappop(timers)[1]._scheduled = False
-        return timers
-
-    def _longest_wait(self) -> float | None:
-        """For how long nothing is to be run; None for as long as nothing happens."""
-        if self._ready or self._stopping:
-            return 0
-        if not self._timers:
-            return None
-        return min(max(0, self._timers[0][0] - self._jumping.now), LONGEST_JUMP_SECS)
 
 
 def run_virtual(
