@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from orchestrator.errors import (
 from orchestrator.event_log import LOG
 from orchestrator.ledger import location
 from orchestrator.ledger.amendments import set_number
-from orchestrator.ledger.known_batches import read_batch
+from orchestrator.ledger.known_batches import published_batches, read_batch
 from orchestrator.ledger.location import has_ledger
 from orchestrator.ledger.stores import mirror_batches
 from orchestrator.model.batches import Batch
@@ -240,14 +240,14 @@ class Survey:
 
 def survey(home: Path) -> Survey:
     """Reads all batches in the folder of a batch name; warns of anything else there."""
-    mirror_batches(home.parent, home.name)
+    published = published_batches(home)
     found: dict[BatchId, Found] = {}
     unreadable = []
     for path in sorted(home.iterdir()) if home.is_dir() else ():
         if path.name.startswith(".") or path.is_symlink():
             continue
         try:
-            batch = _batch_in(path)
+            batch = _batch_in(path, published)
         except (OrchestratorError, OSError, ValueError, LookupError) as error:
             if _concerns_all(error):
                 raise
@@ -272,14 +272,14 @@ def _concerns_all(error: Exception) -> bool:
     return isinstance(error, TooManyOpenFiles)
 
 
-def _batch_in(path: Path) -> Batch | None:
+def _batch_in(path: Path, published: Mapping[str, Batch]) -> Batch | None:
     """The batch of a folder; None, with a warning, if there is none."""
     if path.name == LATEST:
         _warn(path, "it is not the link to the newest batch; remove it to restore the link")
     elif not path.is_dir() or not has_ledger(path):
         _warn(path, "it is not a batch")
     else:
-        return read_batch(path / LEDGER)
+        return read_batch(path / LEDGER, published)
     return None
 
 

@@ -1,11 +1,13 @@
-"""Reads the batch of a ledger, and remembers it while the file is the same."""
+"""Reads the batches of ledgers: those at a server together, and each file once."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 from orchestrator.ledger import stores
+from orchestrator.ledger.location import location_of
 from orchestrator.ledger.rows import batch_of
 from orchestrator.ledger.sqlite_file import settled_content
 from orchestrator.model.batches import Batch
@@ -14,16 +16,37 @@ _read: dict[tuple[int, ...], Batch] = {}
 """The batches of the files that this process has read, by `settled_content`."""
 
 
-def read_batch(path: Path) -> Batch:
+def published_batches(home: Path) -> dict[str, Batch]:
     """
-    The batch of a ledger of any version; nothing else in the file is checked.
+    The batches of a name at the server of the settings, by their ids.
+
+    Makes folders for those that this machine does not have.
+
+    Args:
+        home: the folder of the batch name.
+
+    Raises:
+        LedgerAway: the server cannot be reached.
+    """
+    return {row["id"]: batch_of(row) for row in stores.mirror_batches(home.parent, home.name)}
+
+
+def read_batch(path: Path, published: Mapping[str, Batch] | None = None) -> Batch:
+    """
+    The batch of a ledger of any version; nothing else in the ledger is checked.
 
     A file that this process has read, and that is the same, is not opened again: a call looks at
     all earlier batches several times.
 
+    Args:
+        published: batches that were just read from the server of the settings.
+
     Raises:
-        LedgerCorrupt, LedgerVersionMismatch.
+        LedgerCorrupt, LedgerVersionMismatch, LedgerAway, BatchNotFound.
     """
+    location = location_of(path)
+    if location is not None and published is not None and location.batch_id in published:
+        return published[location.batch_id]
     content = settled_content(path)
     batch = None if content is None else _read.get(content)
     if batch is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +21,7 @@ from orchestrator.ledger.location import (
     write_pointer,
 )
 from orchestrator.ledger.postgres.address import Address
-from orchestrator.ledger.store import Store
+from orchestrator.ledger.store import Row, Store
 from orchestrator.system_errors import error_of
 
 if TYPE_CHECKING:
@@ -134,23 +134,29 @@ def discard_abandoned(path: Path, name: str) -> None:
             session.query("delete_abandoned", name=name, secs=ABANDONED_SECS)
 
 
-def mirror_batches(output: Path, name: str = "") -> None:
+def mirror_batches(output: Path, name: str = "") -> Sequence[Row]:
     """
     Makes folders for the batches at the server of the settings that this machine does not have.
 
     Args:
         name: of the batches; empty for all names.
+
+    Returns:
+        The `batch` rows at that server; none if the settings name no server.
     """
     address = configured_address()
     if address is None:
-        return
+        return ()
     location = Location(folder=output, address=address, batch_id="")
     with closing(_session(location, writes=True)) as session:
         rows = session.query("select_published", name=name).fetchall()
-    for batch_id, batch_name, spec_name, spec in map(tuple, rows):
-        folder = output / batch_name / batch_id
-        if not folder.exists():
-            _make_mirror(folder, address, spec_name, spec)
+        for row in rows:
+            folder = output / row["name"] / row["id"]
+            if not folder.exists():
+                found = session.query("select_spec", id=row["id"]).fetchone()
+                if found is not None:  # else deleted just now
+                    _make_mirror(folder, address, found["spec_name"], found["spec"])
+    return rows
 
 
 def _make_mirror(folder: Path, address: Address, spec_name: str | None, spec: bytes | None) -> None:

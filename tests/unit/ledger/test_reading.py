@@ -5,9 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ import pytest
 from orchestrator.errors import LedgerCorrupt
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger, lock
 from orchestrator.ledger.connection import connect
-from orchestrator.ledger.known_batches import read_batch
 from orchestrator.model.states import JobStatus
 from tests.support.builders import make_batch, make_job
 
@@ -45,30 +43,6 @@ def test_read_only_folder_of_a_killed_process_is_not_read_in_part() -> None:
         (folder / "ledger.sqlite-wal").write_bytes(wal)
         with _unwritable(folder), pytest.raises(LedgerCorrupt, match="copy the folder"):
             LedgerReader(folder / "ledger.sqlite")
-
-
-def test_file_that_is_the_same_is_not_opened_again(tmp_path: Path) -> None:
-    """A look at all earlier batches costs a call little when it is not the first one."""
-    path = _made_before(tmp_path, secs=3_600)
-    assert read_batch(path) is read_batch(path)
-
-
-@pytest.mark.parametrize("age_secs", [0, 1, -3_600])
-def test_file_that_may_still_change_unseen_is_read_again(tmp_path: Path, age_secs: float) -> None:
-    """A second change within one tick of the file system's clock leaves no trace in its time."""
-    path = _made_before(tmp_path, secs=age_secs)
-    assert read_batch(path) is not read_batch(path)
-
-
-def test_changes_of_a_file_that_was_read_are_seen(tmp_path: Path) -> None:
-    """Whether they are still in the log beside it, or in the file, which looks as old as before."""
-    path = _made_before(tmp_path, secs=3_600)
-    assert read_batch(path).number == 0
-    with closing(connect(path)) as other:
-        other.execute("UPDATE batch SET number = 7")
-        assert read_batch(path).number == 7
-    _make_older(path, 3_600)
-    assert read_batch(path).number == 7
 
 
 def test_read_of_the_lock_refuses_no_process(
@@ -103,16 +77,6 @@ def test_read_of_the_lock_leaves_no_file_open(tmp_path: Path) -> None:
         assert all(lock.is_held(tmp_path) for _ in range(9))
         assert next_descriptor() == before
     assert not lock.is_held(tmp_path)
-
-
-def _made_before(folder: Path, secs: float) -> Path:
-    create_ledger(folder / "ledger.sqlite", make_batch(), [make_job()])
-    return _make_older(folder / "ledger.sqlite", secs)
-
-
-def _make_older(path: Path, secs: float) -> Path:
-    os.utime(path, (time.time() - secs,) * 2)
-    return path
 
 
 @contextmanager

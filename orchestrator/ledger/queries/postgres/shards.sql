@@ -181,9 +181,14 @@ WHERE NOT EXISTS (SELECT 1 FROM all_batches WHERE serves = :serves);
 UPDATE batch SET spec_name = :name, spec = :spec;
 
 -- name: select_published
--- Lists the batches of a name, or of all names.
-SELECT id, name, spec_name, spec FROM all_batches
-WHERE number > 0 AND (name = :name OR :name = '') ORDER BY name, number;
+-- Reads the batches of a name, or of all names, without their specs.
+SELECT id, name, mark, created_at, plan, state, ended_at, exit_code, stop_reason, stop_kind, requests, retries, answers, keeps_days,
+    max_runs, max_memory_mbytes, number, occurrence, platform, account, triggered_by, completed_at, owes_news
+FROM all_batches WHERE number > 0 AND (name = :name OR :name = '');
+
+-- name: select_spec
+-- Reads the spec of a batch.
+SELECT spec_name, spec FROM all_batches WHERE id = :id;
 
 -- name: delete_abandoned
 -- Deletes the batches of a name whose makers have died long ago, before they published them and began anything.

@@ -1,0 +1,92 @@
+"""The batches of a name: those at a server are read together, and a file is read once."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orchestrator.app.batch_folders import survey
+from orchestrator.ledger import create_ledger, location, stores
+from orchestrator.ledger.amendments import set_number
+from orchestrator.ledger.connection import connect
+from orchestrator.ledger.known_batches import published_batches, read_batch
+from tests.support.builders import make_batch, make_job
+
+FIRST, SECOND, UNPUBLISHED = (f"2026112{day}T120000Z-abcdef" for day in (5, 6, 7))
+
+
+@pytest.fixture
+def home(tmp_path: Path, postgres_schema: str) -> Iterator[Path]:
+    """The folder of three batches whose ledgers are at a server; one has no number yet."""
+    location.configure(postgres_schema)
+    for number, id_ in enumerate((FIRST, SECOND, UNPUBLISHED), start=1):
+        path = tmp_path / "nightly" / id_ / "ledger.sqlite"
+        path.parent.mkdir(parents=True)
+        create_ledger(path, make_batch(id_=id_, params={"n": id_}), [make_job()])
+        if id_ != UNPUBLISHED:
+            set_number(path, number)
+    yield tmp_path / "nightly"
+    location.configure(None)
+
+
+def test_batches_at_a_server_are_the_same_as_one_by_one(home: Path) -> None:
+    """One question for all batches reads all that the question for one batch does."""
+    one_by_one = {id_: read_batch(home / id_ / "ledger.sqlite") for id_ in (FIRST, SECOND)}
+    assert published_batches(home) == one_by_one
+
+
+def test_batch_without_a_number_is_in_its_folder_only(home: Path) -> None:
+    """Other machines do not see it; where its folder is, it is read by itself."""
+    assert [one.batch.id for one in survey(home).found] == [SECOND, FIRST, UNPUBLISHED]
+    elsewhere = home.parent / "elsewhere" / "nightly"
+    assert [one.batch.id for one in survey(elsewhere).found] == [SECOND, FIRST]
+
+
+def test_folder_of_a_batch_that_the_server_does_not_have_is_named(home: Path) -> None:
+    """Another process has pruned it; the others are read all the same."""
+    with closing(stores.connect(home / FIRST / "ledger.sqlite")) as session:
+        session.query("delete_batch")
+    known = survey(home)
+    assert [one.batch.id for one in known.found] == [SECOND, UNPUBLISHED]
+    assert [one.folder.name for one in known.unreadable] == [FIRST]
+
+
+def test_file_that_is_the_same_is_not_opened_again(tmp_path: Path) -> None:
+    """A look at all earlier batches costs a call little when it is not the first one."""
+    path = made_before(tmp_path, secs=3_600)
+    assert read_batch(path) is read_batch(path)
+
+
+@pytest.mark.parametrize("age_secs", [0, 1, -3_600])
+def test_file_that_may_still_change_unseen_is_read_again(tmp_path: Path, age_secs: float) -> None:
+    """A second change within one tick of the file system's clock leaves no trace in its time."""
+    path = made_before(tmp_path, secs=age_secs)
+    assert read_batch(path) is not read_batch(path)
+
+
+def test_changes_of_a_file_that_was_read_are_seen(tmp_path: Path) -> None:
+    """Whether they are still in the log beside it, or in the file, which looks as old as before."""
+    path = made_before(tmp_path, secs=3_600)
+    assert read_batch(path).number == 0
+    with closing(connect(path)) as other:
+        other.execute("UPDATE batch SET number = 7")
+        assert read_batch(path).number == 7
+    make_older(path, 3_600)
+    assert read_batch(path).number == 7
+
+
+def made_before(folder: Path, secs: float) -> Path:
+    """A ledger whose file has not changed for so long."""
+    create_ledger(folder / "ledger.sqlite", make_batch(), [make_job()])
+    return make_older(folder / "ledger.sqlite", secs)
+
+
+def make_older(path: Path, secs: float) -> Path:
+    """Sets the time of the last change of a file."""
+    os.utime(path, (time.time() - secs,) * 2)
+    return path
