@@ -144,7 +144,7 @@ def test_batches_are_not_listed_without_one_whose_server_is_lost(
     (home / "20270115T000000Z-0001111").mkdir(parents=True)
     (home / "20270115T000000Z-0001111" / "ledger.json").write_text("{}")
 
-    def lose(_: Path) -> None:
+    def lose(_: Path, _published: object) -> None:
         raise LedgerAway("the server of the ledger cannot be reached")
 
     monkeypatch.setattr(batch_folders, "read_batch", lose)
