@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -78,9 +79,26 @@ def compile_validators() -> None:
 
 
 def _compiled(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    # Only with the schemas that it needs: to hand over all of them takes most of the time.
+    needed: dict[str, Any] = {}
+    names = set(_names_in(schema))
+    while names:
+        name = names.pop()
+        needed[name] = _description()["components"]["schemas"][name]
+        names |= _named_by(name) - needed.keys()
     return jsonschema_rs.Draft202012Validator(
-        {**schema, "components": _description()["components"]}, validate_formats=True
+        {**schema, "components": {"schemas": needed}}, validate_formats=True
     )
+
+
+@cache
+def _named_by(name: str) -> frozenset[str]:
+    """The schemas that a named one refers to."""
+    return frozenset(_names_in(_description()["components"]["schemas"][name]))
+
+
+def _names_in(schema: dict[str, Any]) -> list[str]:
+    return re.findall(r'"\$ref": "#/components/schemas/([^"]+)"', json.dumps(schema))
 
 
 @cache

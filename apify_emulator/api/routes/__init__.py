@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from apify_emulator.api.router import Router
 from apify_emulator.api.routes import (
     actors,
@@ -18,8 +20,9 @@ from apify_emulator.api.routes import (
 )
 
 
+@cache
 def all_routes() -> Router:
-    """Returns a router with all endpoints."""
+    """Returns the router with all endpoints, the same one for every emulator of a process."""
     router = Router()
     for group in (
         starts,
