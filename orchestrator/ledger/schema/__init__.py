@@ -10,7 +10,6 @@ All files that a ledger lacks commit together with the number of its version, se
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
@@ -28,18 +27,21 @@ def migrations(dialect: Dialect = Dialect.SQLITE) -> tuple[str, ...]:
     return tuple(entry.read_text("utf-8") for entry in sorted(scripts, key=lambda one: one.name))
 
 
+@cache
 def newest() -> str:
     """The SQL that makes a new SQLite file; `make references` writes it from the versions."""
     return (files(__name__) / "sqlite_newest.sql").read_text("utf-8")
 
 
-def statements(sql: str) -> Iterator[str]:
-    """The statements of a script, one at a time."""
+@cache
+def statements(sql: str) -> tuple[str, ...]:
+    """The statements of a script."""
     # `executescript` commits first, so a migration and its version would be two transactions.
-    statement = ""
+    found, statement = [], ""
     for line in sql.splitlines(keepends=True):
         statement += line
         # Each look reads the statement from its beginning, and most lines are within one.
         if ";" in line and sqlite3.complete_statement(statement):
-            yield statement
+            found.append(statement)
             statement = ""
+    return tuple(found)
