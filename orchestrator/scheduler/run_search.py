@@ -317,14 +317,14 @@ class RunFinder:
         return shown if listing.is_whole and not self.has_unread else set()
 
     async def _note(self, item: models.Run, *, reads_one_by_one: bool) -> None:
-        facts = item.facts()
-        agent = facts.user_agent
+        agent = item.user_agent
         if agent is None:
             agent = await self._agent_of(item) if reads_one_by_one else ""
         found = MARK.search(agent)
         if not found:
             return
-        mark = Mark(found[1])
+        # Only now: an account may have thousands of runs of other programs.
+        mark, facts = Mark(found[1]), item.facts()
         if mark in self._asked:
             self._found[mark] = facts
         else:
@@ -351,7 +351,7 @@ class RunFinder:
                 # It is listed but cannot be read: it may be the one that is searched.
                 self.has_unread = True
                 return ""
-            agent = self._agents[run_id] = run.facts().user_agent or ""
+            agent = self._agents[run_id] = run.user_agent or ""
             if not agent and run_id not in self._claimed:
                 self._unmarked[run_id] = run
         return self._agents[run_id]

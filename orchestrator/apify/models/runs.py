@@ -253,6 +253,11 @@ class Run:
         """Of its request queue; empty when missing."""
         return _word(self._raw.get("defaultRequestQueueId"))
 
+    @property
+    def user_agent(self) -> str | None:
+        """Of the program that started it; None where the platform does not show it."""
+        return text(_part(self._raw.get("meta")).get("userAgent"))
+
     def facts(self) -> model.Run:
         """The facts that decisions are made by."""
         # Straight from the JSON, without descriptors and models: this runs for each poll.
@@ -273,7 +278,7 @@ class Run:
             memory_mbytes=whole(options.get("memoryMbytes")),
             timeout_secs=whole(options.get("timeoutSecs")),
             cost_usd=found(get("usageTotalUsd"), usd),
-            user_agent=text(_part(get("meta")).get("userAgent")),
+            user_agent=self.user_agent,
             build_number=text(get("buildNumber")),
             resurrect_count=whole(_part(get("stats")).get("resurrectCount")),
         )
