@@ -241,7 +241,8 @@ def list_query(
 
 def instant(at: datetime) -> str:
     """A moment as the API writes it: UTC with milliseconds."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+    # Not by a format, which takes nearly twice as long: each page of a list has one.
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def webhooks_text(webhooks: Sequence[Webhook]) -> str:
