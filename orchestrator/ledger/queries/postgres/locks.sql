@@ -30,9 +30,9 @@ WHERE state = 'active' AND wait_event = 'ClientRead' AND application_name = 'orc
 SELECT pg_advisory_unlock_all();
 
 -- name: select_holder
--- Finds a session that holds a batch.
+-- Finds a session that holds a batch. A holder also locks it in transactions of its other session, which has no name of its own.
 SELECT application_name AS holder FROM pg_locks JOIN pg_stat_activity USING (pid)
-WHERE locktype = 'advisory' AND granted AND objsubid = 2
+WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND application_name <> 'orchestrator'
     AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND classid = CAST(CAST(hashtext(:schema) AS bit(32)) AS bigint)
     AND objid = CAST(CAST(hashtext(:id) AS bit(32)) AS bigint)
