@@ -28,7 +28,7 @@ async def wait_for_ledger(longest_secs: float) -> None:
     if address is None:
         return
     # psycopg takes time to load, and only ledgers at a server need it.
-    from orchestrator.ledger.postgres.kept_connection import reach
+    from orchestrator.ledger.postgres.deployment import reach
 
     began, tries = loop_time(), 0
     while True:

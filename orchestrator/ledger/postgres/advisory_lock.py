@@ -7,7 +7,7 @@ other processes can say who holds the batch.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import psycopg
 
@@ -15,7 +15,6 @@ from orchestrator.errors import BatchHeld
 from orchestrator.ledger.location import Location
 from orchestrator.ledger.postgres.connection_rows import statement
 from orchestrator.ledger.postgres.deployment import Connection, connect, holder_name
-from orchestrator.ledger.postgres.kept_connection import brief_connection
 from orchestrator.ledger.postgres.server_errors import translated
 
 
@@ -61,7 +60,7 @@ def unlock(connection: Connection) -> None:
 
 def held_for(location: Location) -> str | None:
     """The command for which some process holds a batch; None when none holds it."""
-    with brief_connection(location.address) as connection:
+    with closing(connect(location.address)) as connection:
         holder = _holder(connection, location)
     return None if holder is None else holder.rpartition(": ")[2]
 

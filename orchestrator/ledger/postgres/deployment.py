@@ -75,6 +75,11 @@ def connect(address: Address, purpose: str = "") -> Connection:
     return connection
 
 
+def reach(address: Address) -> None:
+    """Connects once, and closes the connection; raises as `connect`."""
+    connect(address).close()
+
+
 def holder_name(command: str) -> str:
     """What other processes are shown of a process that holds a batch."""
     name = f"{os.getpid()} on {platform.node()[:30]}: {command}"

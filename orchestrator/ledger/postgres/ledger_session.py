@@ -22,8 +22,7 @@ from orchestrator.errors import BatchHeld, BatchNotFound, LedgerAway
 from orchestrator.event_log import LOG
 from orchestrator.ledger.location import Location
 from orchestrator.ledger.postgres.connection_rows import NamedRow, sendable, statement
-from orchestrator.ledger.postgres.deployment import Connection, check_version, migrate
-from orchestrator.ledger.postgres.kept_connection import connect_or_reuse, keep
+from orchestrator.ledger.postgres.deployment import Connection, check_version, connect, migrate
 from orchestrator.ledger.postgres.pending_changes import Change, Claims
 from orchestrator.ledger.postgres.server_errors import translated
 from orchestrator.ledger.store import PAUSED_SECS, Complaint, LeaseLost, Rows, Undone
@@ -189,8 +188,8 @@ class PostgresSession:
             yield
 
     def close(self) -> None:
-        """Ends the session; its connection is kept for a moment."""
-        keep(self._location.address, self._connection)
+        """Closes the connection."""
+        self._connection.close()
 
     @contextmanager
     def _transaction(self, begin: str = "") -> Iterator[None]:
@@ -269,7 +268,7 @@ class PostgresSession:
     def _connect(self) -> Connection:
         # As a whole: the server may end the session after any of these statements.
         with translated(self._location.address):
-            connection = connect_or_reuse(self._location.address)
+            connection = connect(self._location.address)
             try:
                 self._prepare(connection)
             except BaseException:
