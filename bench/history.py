@@ -46,28 +46,27 @@ def run(batches: int, jobs: int, rounds: int) -> str:
         _make_history(few, 1, jobs)
         _make_history(many, batches, jobs)
         taken = {
-            name: [[take(place) for _ in range(rounds)] for place in (few, many)]
+            name: [(take(few), take(many)) for _ in range(rounds)]
             for name, take in (COMMANDS | {"a whole `run` of one job": _whole_run(server)}).items()
         }
     return "\n".join(
         [
-            f"Batches of one name, {jobs:,} settled jobs each; median of {rounds} processes.",
+            f"Batches of one name, {jobs:,} settled jobs each; median of {rounds} rounds.",
             "",
             f"| | beside 1, s | beside {batches}, s | more, s | more processor time, s |",
             "| --- | ---: | ---: | ---: | ---: |",
-            *(_row(name, *both) for name, both in taken.items()),
+            *(_row(name, pairs) for name, pairs in taken.items()),
         ]
     )
 
 
-def _row(name: str, few: list[Times], many: list[Times]) -> str:
-    (cpu, wall), (cpu_many, wall_many) = (
-        [statistics.median(one[number] for one in times) for number in (0, 1)]
-        for times in (few, many)
+def _row(name: str, taken: list[tuple[Times, Times]]) -> str:
+    """The medians, and that of the differences of each round: the machine's speed varies."""
+    few, many = (statistics.median(both[place][1] for both in taken) for place in (0, 1))
+    cpu, wall = (
+        statistics.median(many[number] - few[number] for few, many in taken) for number in (0, 1)
     )
-    return (
-        f"| {name} | {wall:.2f} | {wall_many:.2f} | {wall_many - wall:.2f} | {cpu_many - cpu:.2f} |"
-    )
+    return f"| {name} | {few:.2f} | {many:.2f} | {wall:.2f} | {cpu:.2f} |"
 
 
 def _make_history(place: Path, batches: int, jobs: int) -> None:

@@ -243,11 +243,12 @@ def survey(home: Path) -> Survey:
     published = published_batches(home)
     found: dict[BatchId, Found] = {}
     unreadable = []
-    for path in sorted(home.iterdir()) if home.is_dir() else ():
-        if path.name.startswith(".") or path.is_symlink():
+    for entry in _entries(home):
+        if entry.name.startswith(".") or entry.is_symlink():
             continue
+        path = home / entry.name
         try:
-            batch = _batch_in(path, published)
+            batch = _batch_in(path, published, is_folder=entry.is_dir())
         except (OrchestratorError, OSError, ValueError, LookupError) as error:
             if _concerns_all(error):
                 raise
@@ -272,11 +273,19 @@ def _concerns_all(error: Exception) -> bool:
     return isinstance(error, TooManyOpenFiles)
 
 
-def _batch_in(path: Path, published: Mapping[str, Batch]) -> Batch | None:
+def _entries(home: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds, by name; each entry knows its kind without another look."""
+    if not home.is_dir():
+        return []
+    with os.scandir(home) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _batch_in(path: Path, published: Mapping[str, Batch], *, is_folder: bool) -> Batch | None:
     """The batch of a folder; None, with a warning, if there is none."""
     if path.name == LATEST:
         _warn(path, "it is not the link to the newest batch; remove it to restore the link")
-    elif not path.is_dir() or not has_ledger(path):
+    elif not is_folder or not has_ledger(path):
         _warn(path, "it is not a batch")
     else:
         return read_batch(path / LEDGER, published)

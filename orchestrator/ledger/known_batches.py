@@ -44,14 +44,15 @@ def read_batch(path: Path, published: Mapping[str, Batch] | None = None) -> Batc
     Raises:
         LedgerCorrupt, LedgerVersionMismatch, LedgerAway, BatchNotFound.
     """
-    location = location_of(path)
-    if location is not None and published is not None and location.batch_id in published:
-        return published[location.batch_id]
     content = settled_content(path)
     batch = None if content is None else _read.get(content)
-    if batch is None:
-        with closing(stores.connect_briefly(path)) as db:
-            batch = batch_of(db.query("select_batch").fetchone())
-        if content is not None:
-            _read[content] = batch
+    if batch is not None:
+        return batch
+    location = location_of(path) if published else None
+    if published and location is not None and location.batch_id in published:
+        return published[location.batch_id]
+    with closing(stores.connect_briefly(path)) as db:
+        batch = batch_of(db.query("select_batch").fetchone())
+    if content is not None:
+        _read[content] = batch
     return batch
