@@ -34,6 +34,7 @@ from orchestrator.ledger import location
 from orchestrator.ledger.amendments import set_number
 from orchestrator.ledger.known_batches import published_batches, read_batch
 from orchestrator.ledger.location import has_ledger
+from orchestrator.ledger.store import Row
 from orchestrator.ledger.stores import mirror_batches
 from orchestrator.model.batches import Batch
 from orchestrator.model.ids import BatchId, BatchName
@@ -281,7 +282,7 @@ def _entries(home: Path) -> list[os.DirEntry[str]]:
         return sorted(entries, key=lambda entry: entry.name)
 
 
-def _batch_in(path: Path, published: Mapping[str, Batch], *, is_folder: bool) -> Batch | None:
+def _batch_in(path: Path, published: Mapping[str, Row], *, is_folder: bool) -> Batch | None:
     """The batch of a folder; None, with a warning, if there is none."""
     if path.name == LATEST:
         _warn(path, "it is not the link to the newest batch; remove it to restore the link")

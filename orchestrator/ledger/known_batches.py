@@ -10,15 +10,16 @@ from orchestrator.ledger import stores
 from orchestrator.ledger.location import location_of
 from orchestrator.ledger.rows import batch_of
 from orchestrator.ledger.sqlite_file import settled_content
+from orchestrator.ledger.store import Row
 from orchestrator.model.batches import Batch
 
 _read: dict[tuple[int, ...], Batch] = {}
 """The batches of the files that this process has read, by `settled_content`."""
 
 
-def published_batches(home: Path) -> dict[str, Batch]:
+def published_batches(home: Path) -> dict[str, Row]:
     """
-    The batches of a name at the server of the settings, by their ids.
+    The `batch` rows of a name at the server of the settings, by their ids, for `read_batch`.
 
     Makes folders for those that this machine does not have.
 
@@ -28,10 +29,10 @@ def published_batches(home: Path) -> dict[str, Batch]:
     Raises:
         LedgerAway: the server cannot be reached.
     """
-    return {row["id"]: batch_of(row) for row in stores.mirror_batches(home.parent, home.name)}
+    return {row["id"]: row for row in stores.mirror_batches(home.parent, home.name)}
 
 
-def read_batch(path: Path, published: Mapping[str, Batch] | None = None) -> Batch:
+def read_batch(path: Path, published: Mapping[str, Row] | None = None) -> Batch:
     """
     The batch of a ledger of any version; nothing else in the ledger is checked.
 
@@ -39,7 +40,7 @@ def read_batch(path: Path, published: Mapping[str, Batch] | None = None) -> Batc
     all earlier batches several times.
 
     Args:
-        published: batches that were just read from the server of the settings.
+        published: what was just read from the server of the settings, by the id of the batch.
 
     Raises:
         LedgerCorrupt, LedgerVersionMismatch, LedgerAway, BatchNotFound.
@@ -50,7 +51,7 @@ def read_batch(path: Path, published: Mapping[str, Batch] | None = None) -> Batc
         return batch
     location = location_of(path) if published else None
     if published and location is not None and location.batch_id in published:
-        return published[location.batch_id]
+        return batch_of(published[location.batch_id])
     with closing(stores.connect_briefly(path)) as db:
         batch = batch_of(db.query("select_batch").fetchone())
     if content is not None:

@@ -15,6 +15,7 @@ from orchestrator.ledger import create_ledger, location, stores
 from orchestrator.ledger.amendments import set_number
 from orchestrator.ledger.connection import connect
 from orchestrator.ledger.known_batches import published_batches, read_batch
+from orchestrator.ledger.postgres.deployment import connect as open_connection
 from tests.support.builders import make_batch, make_job
 
 FIRST, SECOND, UNPUBLISHED = (f"2026112{day}T120000Z-abcdef" for day in (5, 6, 7))
@@ -36,8 +37,11 @@ def home(tmp_path: Path, postgres_schema: str) -> Iterator[Path]:
 
 def test_batches_at_a_server_are_the_same_as_one_by_one(home: Path) -> None:
     """One question for all batches reads all that the question for one batch does."""
-    one_by_one = {id_: read_batch(home / id_ / "ledger.sqlite") for id_ in (FIRST, SECOND)}
-    assert published_batches(home) == one_by_one
+    published = published_batches(home)
+    assert published.keys() == {FIRST, SECOND}
+    for id_ in published:
+        path = home / id_ / "ledger.sqlite"
+        assert read_batch(path, published) == read_batch(path)
 
 
 def test_batch_without_a_number_is_in_its_folder_only(home: Path) -> None:
@@ -45,6 +49,17 @@ def test_batch_without_a_number_is_in_its_folder_only(home: Path) -> None:
     assert [one.batch.id for one in survey(home).found] == [SECOND, FIRST, UNPUBLISHED]
     elsewhere = home.parent / "elsewhere" / "nightly"
     assert [one.batch.id for one in survey(elsewhere).found] == [SECOND, FIRST]
+
+
+def test_batch_that_cannot_be_understood_hides_no_other(home: Path) -> None:
+    """Something else may have changed its row."""
+    where = location.configured_address()
+    assert where is not None
+    with closing(open_connection(where)) as other:
+        other.execute("UPDATE all_batches SET plan = '{}' WHERE id = %s", [FIRST])
+    known = survey(home)
+    assert [one.batch.id for one in known.found] == [SECOND, UNPUBLISHED]
+    assert [one.folder.name for one in known.unreadable] == [FIRST]
 
 
 def test_folder_of_a_batch_that_the_server_does_not_have_is_named(home: Path) -> None:
