@@ -13,8 +13,8 @@ from orchestrator.ledger.sqlite_file import settled_content
 from orchestrator.ledger.store import Row
 from orchestrator.model.batches import Batch
 
-_read: dict[tuple[int, ...], Batch] = {}
-"""The batches of the files that this process has read, by `settled_content`."""
+_read: dict[Path, tuple[tuple[int, ...], Batch]] = {}
+"""What this process has read of each file: its `settled_content` before, and its batch."""
 
 
 def published_batches(home: Path) -> dict[str, Row]:
@@ -46,14 +46,14 @@ def read_batch(path: Path, published: Mapping[str, Row] | None = None) -> Batch:
         LedgerCorrupt, LedgerVersionMismatch, LedgerAway, BatchNotFound.
     """
     content = settled_content(path)
-    batch = None if content is None else _read.get(content)
-    if batch is not None:
-        return batch
+    known = _read.get(path)
+    if known is not None and known[0] == content:
+        return known[1]
     location = location_of(path) if published else None
     if published and location is not None and location.batch_id in published:
         return batch_of(published[location.batch_id])
     with closing(stores.connect_briefly(path)) as db:
         batch = batch_of(db.query("select_batch").fetchone())
     if content is not None:
-        _read[content] = batch
+        _read[path] = content, batch
     return batch

@@ -52,7 +52,7 @@ def _content(state: tuple[int, ...]) -> tuple[int, ...]:
 
 def settled_content(path: Path) -> tuple[int, ...] | None:
     """
-    What only files of the same content have in common; None if that cannot be said of this one.
+    What changes with the content of a file; None if that cannot be said of this one.
 
     A ledger in use has a log beside it. A file that has just changed may change again within the
     same tick of its clock.
