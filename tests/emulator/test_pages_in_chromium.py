@@ -147,6 +147,18 @@ async def test_pages_are_used_by_keyboard_alone(tmp_path: Path, page: Page) -> N
         await page.wait_for("document.title.startsWith('Dataset')")
 
 
+async def test_question_that_a_new_page_interrupts_is_asked_again(
+    tmp_path: Path, page: Page
+) -> None:
+    """A test that waits for the next page may ask while the browser changes to it."""
+    first, second = tmp_path / "first.html", tmp_path / "second.html"
+    first.write_text("<title>first</title>")
+    second.write_text("<title>second</title>")
+    await page.open(first.as_uri())
+    leave = f"new Promise(() => {{ location.href = {second.as_uri()!r} }})"
+    await page.wait_for(f"document.title == 'second' || {leave}")
+
+
 async def test_texts_have_enough_contrast(tmp_path: Path, page: Page) -> None:
     """Every text has a contrast of 4.5, and the outline of the focus 3, as WCAG AA asks."""
     seen = []

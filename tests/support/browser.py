@@ -31,6 +31,13 @@ OPTIONS = (
 )  # fmt: skip
 
 
+INTERRUPTED = "Inspected target navigated or closed"
+
+
+class Navigated(Exception):
+    """The page that was asked has given way to another one before it answered."""
+
+
 class Page:
     """
     A tab.
@@ -55,6 +62,8 @@ class Page:
             while True:
                 message = await self._socket.receive_json()
                 if message.get("id") == number:
+                    if message.get("error", {}).get("message") == INTERRUPTED:
+                        raise Navigated
                     assert "error" not in message, message
                     return message["result"]
                 self._note(message)
@@ -79,7 +88,8 @@ class Page:
         with anyio.fail_after(LONGEST_SECS):
             # Not the state of the document: for a moment it is that of the page before.
             while self._loads == before:
-                await self.evaluate("0")
+                with suppress(Navigated):
+                    await self.evaluate("0")
                 await anyio.sleep(0.01)
 
     async def clear(self) -> None:
@@ -100,9 +110,12 @@ class Page:
         return found["result"].get("value")
 
     async def wait_for(self, expression: str) -> None:
-        """Waits until an expression is true."""
+        """Waits until an expression is true, of this page or of one that follows it."""
         with anyio.fail_after(LONGEST_SECS):
-            while not await self.evaluate(expression):  # noqa: ASYNC110 - no event
+            while True:
+                with suppress(Navigated):
+                    if await self.evaluate(expression):
+                        return
                 await anyio.sleep(0.02)
 
     async def resize(self, width: int, height: int, *, is_dark: bool = False) -> None:
