@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextvars import Context, copy_context
-from heapq import heapify, heappop, heappush
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
+from heapq import heappop, heappush
 from typing import Any, TypeVar, TypeVarTuple
 from unittest.mock import patch
 
@@ -31,7 +31,7 @@ LONGEST_JUMP_SECS = 86_400
 """As long as asyncio waits at once."""
 
 MOST_TIMERS = 100
-"""With more, those that are cancelled are removed when they are the most, as asyncio does."""
+"""With more, asyncio removes those that are cancelled."""
 
 
 class Stuck(RuntimeError):
@@ -66,80 +66,23 @@ class JumpingSelector(selectors.DefaultSelector):
         return ready
 
 
-class Turn(asyncio.Handle):
-    """A callback, made without a look for the debug mode: a simulated batch has thousands."""
-
-    __slots__ = ()
-
-    def __init__(
-        self,
-        callback: Callable[..., object],
-        args: Sequence[Any],
-        loop: asyncio.AbstractEventLoop,
-        context: Context | None,
-    ) -> None:
-        self._callback: Any = callback
-        self._args: Any = args
-        self._loop = loop
-        self._context = copy_context() if context is None else context
-        self._cancelled = False
-        self._repr = self._source_traceback = None
-
-
-class Timer(asyncio.TimerHandle):
-    """A callback for later, made and cancelled without a look for the debug mode."""
-
-    __slots__ = ()
-    _loop: VirtualLoop
-
-    def __init__(
-        self,
-        when: float,
-        callback: Callable[..., object],
-        args: Sequence[Any],
-        loop: VirtualLoop,
-        context: Context | None,
-    ) -> None:
-        # As `Turn`, without a call.
-        self._when = when
-        self._callback: Any = callback
-        self._args: Any = args
-        self._loop = loop
-        self._context = copy_context() if context is None else context
-        self._cancelled = False
-        self._repr = self._source_traceback = None
-        self._scheduled = True
-
-    def cancel(self) -> None:
-        """Cancels the callback."""
-        if not self._cancelled:
-            self._cancelled = True
-            self._callback = self._args = None
-            if self._scheduled:
-                self._loop.cancelled_timers += 1
-
-
 class VirtualLoop(asyncio.SelectorEventLoop):
     """
     An event loop on virtual time, which begins at 0 seconds.
 
     Its turns are those of asyncio, with less work around each: a simulated batch has thousands.
-
-    Attributes:
-        cancelled_timers: how many of its timers are.
     """
 
     _ready: deque[Any]
-    _process_events: Callable[[Any], None]
+    _scheduled: list[Any]
+    _timer_cancelled_count: int
+    _clock_resolution: float
     _stopping: bool
     _closed: bool
-    _clock_resolution: float
+    _debug: bool
 
     def __init__(self) -> None:
         self._jumping = JumpingSelector()
-        # With their times, which are compared faster than timers are.
-        self._timers: list[tuple[float, Timer]] = []
-        self.cancelled_timers = 0
         super().__init__(self._jumping)
 
     def time(self) -> float:
@@ -150,21 +93,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """As asyncio's, in one step."""
-        if self._closed:
+        if self._closed or self._debug:
             return super().call_soon(callback, *args, context=context)
-        turn = Turn(callback, args, self, context)
-        self._ready.append(turn)
-        return turn
-
-    def call_later(
-        self,
-        delay: float,
-        callback: Callable[[*Ts], object],
-        *args: *Ts,
-        context: Context | None = None,
-    ) -> asyncio.TimerHandle:
-        """As asyncio's, in one step."""
-        return self.call_at(self._jumping.now + delay, callback, *args, context=context)
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
 
     def call_at(
         self,
@@ -174,63 +107,36 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """As asyncio's, in one step."""
-        if self._closed:
+        if self._closed or self._debug:
             return super().call_at(when, callback, *args, context=context)
-        timer = Timer(when, callback, args, self, context)
-        heappush(self._timers, (when, timer))
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heappush(self._scheduled, timer)
+        timer._scheduled = True  # type: ignore[attr-defined] # it is asyncio's own
         return timer
-
-    def close(self) -> None:
-        """Closes the loop, and forgets its timers."""
-        super().close()
-        self._timers.clear()
 
     def _run_once(self) -> None:
         """One turn: what is ready runs; if nothing is, the clock moves to the next timer."""
-        ready, timers, clock = self._ready, self._timers, self._jumping
-        if timers and (timers[0][1]._cancelled or len(timers) > MOST_TIMERS):
-            self._drop_cancelled()
-        wait: float | None = None
-        if ready or self._stopping:
-            wait = 0
-        elif timers:
-            wait = min(max(0, timers[0][0] - clock.now), LONGEST_JUMP_SECS)
+        ready, scheduled, clock = self._ready, self._scheduled, self._jumping
+        while scheduled and scheduled[0]._cancelled:
+            self._timer_cancelled_count -= 1
+            heappop(scheduled)._scheduled = False
+        may_jump = bool(ready or self._stopping or scheduled) and clock.is_alone
+        if self._debug or not may_jump or len(scheduled) > MOST_TIMERS:
+            super()._run_once()  # type: ignore[misc] # it is asyncio's own
+            return
         # What threads hand in is in the queue already: the loop's own file need not be read.
-        if wait is not None and clock.is_alone:
-            clock.now += wait
-        else:
-            self._process_events(clock.select(wait))
+        if not (ready or self._stopping):
+            clock.now += min(max(0, scheduled[0]._when - clock.now), LONGEST_JUMP_SECS)
         ends = clock.now + self._clock_resolution
-        while timers and timers[0][0] < ends:
-            timer = heappop(timers)[1]
+        while scheduled and scheduled[0]._when < ends:
+            timer = heappop(scheduled)
             timer._scheduled = False
             ready.append(timer)
         # Only those that are ready now: those that they add have their turn after the timers.
         for _ in range(len(ready)):
-            turn = ready.popleft()
-            if not turn._cancelled:
-                try:
-                    turn._context.run(turn._callback, *turn._args)
-                except (SystemExit, KeyboardInterrupt):
-                    raise
-                except BaseException as error:  # noqa: BLE001 - as asyncio's
-                    self.call_exception_handler(
-                        {"message": "Exception in callback", "exception": error, "handle": turn}
-                    )
-
-    def _drop_cancelled(self) -> None:
-        """Removes cancelled timers: the first ones, or all of them when they are the most."""
-        timers = self._timers
-        if len(timers) > MOST_TIMERS and self.cancelled_timers > len(timers) / 2:
-            for _, timer in timers:
-                timer._scheduled = not timer._cancelled
-            timers[:] = [one for one in timers if one[1]._scheduled]
-            heapify(timers)
-            self.cancelled_timers = 0
-        else:
-            while timers and timers[0][1]._cancelled:
-                self.cancelled_timers -= 1
-                heappop(timers)[1]._scheduled = False
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
 
 
 def run_virtual(
