@@ -57,14 +57,20 @@ class LedgerReader:
     A read-only view, as a context manager.
 
     Each call sees the ledger as it is then, and the calls within `at_one_instant` see one state.
+    But while a stream is read, every call sees the state of its beginning: one that is read across
+    an `await`, or in another thread, needs a reader of its own.
+
+    Args:
+        checks: whether the file is searched for damage; needless if this process has it open.
 
     Raises:
         LedgerCorrupt, LedgerVersionMismatch, OutputNotWritable, OutputLost: on opening, and on
             leaving when one of the calls found that the file cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._db = stores.connect_read_only(path)
+    def __init__(self, path: Path, *, checks: bool = True) -> None:
+        connect = stores.connect_read_only if checks else stores.connect_briefly
+        self._db = connect(path)
 
     def __enter__(self) -> Self:
         return self
@@ -288,9 +294,10 @@ class LedgerReader:
         row = self._execute("select_place", key=key).fetchone()
         return Place(ahead=row["ahead"], ready_at=row["ready_at"], remedy=remedy_of(row["remedy"]))
 
-    def reusing(self) -> list[int]:
+    def reusing(self, places: range = ALL) -> set[int]:
         """The places in the spec of jobs that have not begun and may take earlier results."""
-        return [row["seq"] for row in self._execute("select_reusing")]
+        rows = self._execute("select_reusing", first_seq=places.start, end_seq=places.stop)
+        return {row["seq"] for row in rows}
 
     def keys(self) -> list[JobKey]:
         """The keys of all jobs, in the order of the spec."""
@@ -325,9 +332,10 @@ class LedgerReader:
         """The runs that were in progress when the platform was last asked."""
         return [RunId(row["run_id"]) for row in self._execute("select_live_runs")]
 
-    def reports(self) -> Iterator[JobReport]:
+    def reports(self, places: range = ALL) -> Iterator[JobReport]:
         """The state of each job, in the order of the spec, as a stream."""
-        return map(report_of, self._execute("select_reports"))
+        rows = self._execute("select_reports", first_seq=places.start, end_seq=places.stop)
+        return map(report_of, rows)
 
     def extent(self) -> tuple[int, ...]:
         """Figures that change whenever a process begins or ends an attempt, or settles a job."""

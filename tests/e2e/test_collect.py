@@ -8,7 +8,14 @@ import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
-from tests.support.command import HURRIED, LONGEST_SECS, Command, ServedPlatform, sweep
+from tests.support.command import (
+    HURRIED,
+    LONGEST_SECS,
+    Command,
+    ServedPlatform,
+    served_platform,
+    sweep,
+)
 
 
 def batch_of(command: Command) -> Path:
@@ -67,21 +74,46 @@ def test_deleted_dataset_is_an_error(command: Command, platform: ServedPlatform)
     assert done.json["jobs"]["SUCCEEDED"] == 3
 
 
-def test_late_download_of_a_dataset_changes_its_job_to_succeeded(command: Command) -> None:
-    """A job that failed because its items were missing succeeds when they are on disk."""
+def lose_items(folder: Path) -> None:
+    """Makes the first job one whose items could not be downloaded."""
     import sqlite3
 
-    folder = batch_of(command)
     with sqlite3.connect(folder / "ledger.sqlite") as db:
         db.execute("UPDATE jobs SET status = 'FAILED', error = 'not to be had' WHERE seq = 0")
         db.execute("UPDATE attempts SET items = NULL, sha256 = NULL WHERE job_seq = 0")
         db.execute("UPDATE batch SET exit_code = 1")
     db.close()
     (folder / "jobs" / "job-1" / "items.jsonl").unlink()
+
+
+def test_late_download_of_a_dataset_changes_its_job_to_succeeded(command: Command) -> None:
+    """A job that failed because its items were missing succeeds when they are on disk."""
+    folder = batch_of(command)
+    lose_items(folder)
     done = command.run("collect", "sweep", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"], done.json["exit_code"]) == (0, 3, 0)
     row = json.loads((folder / "jobs.jsonl").read_text().splitlines()[0])
     assert (row["status"], row["items"], row["error"]) == ("SUCCEEDED", 5, None)
+
+
+def test_collection_that_ends_early_reports_what_it_has_downloaded(tmp_path: Path) -> None:
+    """If the token is refused for the second job, the summary and the files show the first one."""
+    with served_platform(tmp_path / "platform") as platform:
+        folder = batch_of(Command(folder=tmp_path, variables=platform.variables()))
+    lose_items(folder)
+    (folder / "jobs" / "job-2" / "items.jsonl").unlink()
+    second = json.loads((folder / "jobs.jsonl").read_text().splitlines()[1])["dataset_id"]
+    rule = {"do": "refuse", "path": f"/datasets/{second}", "status": 401, "type": "invalid-token"}
+    faults = tmp_path / "faults.json"
+    faults.write_text(json.dumps({"rules": [rule]}))
+    with served_platform(tmp_path / "platform", "--faults", str(faults)) as platform:
+        variables = {**platform.variables(), "ORCHESTRATOR_MAX_DOWNLOADS": "1"}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        done = command.run("collect", "sweep", "--json")
+    assert (done.code, done.json["fetched"]) == (5, ["job-1"]), done.err
+    assert done.json["jobs"]["SUCCEEDED"] == 3
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["jobs"]["SUCCEEDED"], summary["items"]) == (3, 15)
 
 
 def test_live_jobs_are_left_to_resume(command: Command) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,13 +184,26 @@ def test_missing_actor_of_jobs_of_items_is_found_before_the_first_start(
 
 
 def test_new_jobs_may_reuse_earlier_results(command: Command, platform: ServedPlatform) -> None:
-    """A job that is made of an item takes the results of the same job of an earlier batch."""
-    command.write("s.toml", BATCH + SEARCH + profiles("", more='reuse = "1h"\n'))
-    assert command.run("run", "s.toml").code == 0
-    before = len(platform.runs())
-    done = command.run("run", "s.toml", "--json")
-    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 8), done.err
-    assert len(platform.runs()) - before == 2
+    """Jobs that are made of items take the results of an earlier batch, or run; none is left."""
+    search = SEARCH.replace('["a", "b"]', "{ range = [1, 20] }")
+    text = "max_runs = 20\n" + search + profiles("", more='reuse = "1h"\n')
+    command.write("s.toml", BATCH + text)
+    for runs in (80, 20):
+        before = len(platform.runs())
+        done = command.run("run", "s.toml", "--json")
+        assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 80), done.err
+        assert len(platform.runs()) - before == runs
+
+
+def test_forgotten_jobs_do_not_end_a_batch_in_silence(command: Command) -> None:
+    """If the scheduler loses jobs, the batch stops with 3 and says so; resume starts them."""
+    command.write("s.toml", BATCH + SEARCH + profiles(""))
+    forgetful = replace(command, program="tests.support.forgetful_scheduler:main_forgetful")
+    done = forgetful.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["NOT-STARTED"]) == (3, 6), done.err
+    assert "6 jobs were not started" in done.err
+    again = command.run("resume", "shops", "--json")
+    assert (again.code, again.json["jobs"]["SUCCEEDED"]) == (0, 8), again.err
 
 
 IMPOSSIBLE = {

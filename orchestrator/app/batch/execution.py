@@ -21,8 +21,9 @@ from orchestrator.app.batch.failure_logs import keep_first_log_ends, keep_log_en
 from orchestrator.app.batch.final_files import finish
 from orchestrator.app.batch.left_batch import Ending, ending_of_others, leave_runs
 from orchestrator.app.batch.live_source import LiveSource
-from orchestrator.app.batch.open_batch import OpenBatch, open_batch
+from orchestrator.app.batch.open_batch import NOT_OURS, OpenBatch, open_batch
 from orchestrator.app.batch.progress_events import BatchEvents
+from orchestrator.app.batch.progress_record import record_progress
 from orchestrator.app.batch.progress_tracker import ProgressTracker
 from orchestrator.app.batch.queued_jobs import queued_attempt
 from orchestrator.app.batch.reuse import reuse_results
@@ -36,36 +37,22 @@ from orchestrator.app.setup.interruption import interruptible, listen
 from orchestrator.app.setup.stop_request import StopRequest
 from orchestrator.errors import (
     BatchAborted,
-    BatchHeld,
-    DiskFull,
     Interrupted,
-    LedgerAway,
     LeftForNextOccurrence,
     OrchestratorError,
     PermanentError,
     PlatformError,
     SecondCopy,
     StoppedEarly,
-    UsageError,
 )
 from orchestrator.event_log import LOG, LogSink
 from orchestrator.ledger import Ledger
 from orchestrator.ledger.shard_facts import ALONE, Joined
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.attempts import Attempt
-from orchestrator.model.batches import Batch, BatchState, Wait
-from orchestrator.model.progress import Progress
+from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.states import JobStatus
 from orchestrator.scheduler.loop import Scheduler
-
-RECORD_EVERY_SECS = 2.0
-RECORDED_RUNS = 60
-"""How many runs in progress other processes can show: the rows of a high terminal."""
-SIGN_OF_LIFE_SECS = 30.0
-"""How exactly the active time of a process that is killed is known."""
-
-NOT_OURS = (BatchHeld, UsageError, LedgerAway)
-"""After one of these, this process can write nothing more into the ledger."""
 
 CLOCK_EVERY_SECS = 30.0
 """How often the wall clock is read, which may be set meanwhile."""
@@ -244,7 +231,19 @@ async def _schedule(
         tasks.cancel_scope.cancel()
     if stopped is None and options.is_aborting and batch.reader.has_work():
         return BatchAborted("aborted, with jobs left to start")
+    if stopped is None and options.adds_jobs and peers is None:
+        return _forgotten(batch)
     return stopped
+
+
+def _forgotten(batch: OpenBatch) -> StoppedEarly | None:
+    """The last defence against a silent loss: a mistake in the scheduler leaves jobs waiting."""
+    left = batch.reader.jobs_by_status().get(JobStatus.WAITING, 0)
+    if not left:
+        return None
+    return StoppedEarly(
+        f"{left:,} jobs were not started, and nothing prevents it: this is a bug, please report it"
+    )
 
 
 async def _run(
@@ -266,7 +265,7 @@ async def _own(batch: OpenBatch, options: SchedulerOptions, context: BatchContex
     if room.keeps_days is not None:
         await ledger.set_keeps_days(room.keeps_days)
     if not (options.is_aborting or context.force):
-        reused = await reuse_results(ledger, batch.reader, batch.folder, utc_now())
+        reused = await reuse_results(ledger, batch.folder, utc_now())
         if context.watcher is not None:
             context.watcher.jobs_settled(reused)
     await _learn_clock(batch.client, attempts)
@@ -285,7 +284,7 @@ def _start_side_tasks(
     """Starts the tasks beside the scheduler: the display, the limits, the record of progress."""
     scheduler = live.scheduler
     tasks.start_soon(context.display.show, batch.folder, live.progress, name="display")
-    tasks.start_soon(_record_progress, batch.ledger, live, name="progress")
+    tasks.start_soon(record_progress, batch.ledger, live, name="progress")
     tasks.start_soon(watch_clock, name="clock")
     tasks.start_soon(keep_first_log_ends, batch, live.failures, name="failure-logs")
     if context.metrics is not None:
@@ -325,36 +324,6 @@ async def _leave_at(instant: datetime, scheduler: Scheduler) -> None:
     while (secs := (instant - wall_now()).total_seconds()) > 0:  # noqa: ASYNC110 - the wall clock
         await anyio.sleep(min(secs, CLOCK_EVERY_SECS))
     scheduler.stop(LeftForNextOccurrence())
-
-
-async def _record_progress(ledger: Ledger, live: LiveSource) -> None:
-    """Records progress, and why jobs wait, for other processes that show them; until cancelled."""
-    waits: list[Wait] = []
-    recorded: Progress | None = None
-    while True:
-        progress, new_waits = live.progress(RECORDED_RUNS), live.scheduler.waits()
-        try:
-            if new_waits != waits:
-                await ledger.record_waits(new_waits)
-            if recorded is None or _is_worth_recording(progress, recorded):
-                await ledger.record_progress(progress)
-                recorded = progress
-            else:
-                # This checks that the process still owns the batch, as the others do.
-                await ledger.check_owner()
-            waits = new_waits
-        except DiskFull:
-            # The next write that matters stops the batch.
-            pass
-        except (StoppedEarly, *NOT_OURS) as error:
-            live.scheduler.stop(error)
-        await anyio.sleep(RECORD_EVERY_SECS)
-
-
-def _is_worth_recording(progress: Progress, recorded: Progress) -> bool:
-    """Whether something has happened, or the process should show that it is alive."""
-    silent_secs = (progress.at - recorded.at).total_seconds()
-    return progress.facts != recorded.facts or silent_secs > SIGN_OF_LIFE_SECS
 
 
 async def _close(

@@ -11,11 +11,15 @@ from pathlib import Path
 from orchestrator.apify import ApifyClient
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.setup.context import BatchContext, Endpoint, client_options
+from orchestrator.errors import BatchHeld, LedgerAway, UsageError
 from orchestrator.group_worker import GroupWorker
 from orchestrator.ledger import Ledger, LedgerReader, open_ledger
 from orchestrator.ledger.transactions import commit_group
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.group_flush import flush_group
+
+NOT_OURS = (BatchHeld, UsageError, LedgerAway)
+"""After one of these, this process can write nothing more into the ledger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ Likeness = tuple[object, ...]
 
 
 async def reuse_results(
-    ledger: Ledger, reader: LedgerReader, folder: Path, now: datetime, places: range = ALL
+    ledger: Ledger, folder: Path, now: datetime, places: range = ALL
 ) -> list[JobKey]:
     """
     Settles the jobs of a batch that may reuse the results of earlier jobs; returns which.
@@ -37,7 +37,7 @@ async def reuse_results(
 
     All files of a job are in place before the ledger counts it as settled.
     """
-    wanted = await to_thread.run_sync(_wanted, reader, places)
+    wanted = await to_thread.run_sync(_wanted, folder, places)
     settled: list[JobKey] = []
     if not wanted:
         return settled
@@ -58,14 +58,15 @@ async def reuse_results(
     return settled
 
 
-def _wanted(reader: LedgerReader, places: range) -> dict[Likeness, list[Job]]:
+def _wanted(folder: Path, places: range) -> dict[Likeness, list[Job]]:
     """The jobs that may reuse earlier results, by what both must have in common."""
     wanted: dict[Likeness, list[Job]] = {}
-    seqs = {seq for seq in reader.reusing() if seq in places}
-    for report in reader.reports() if seqs else ():
-        key = reuse_key(report.job)
-        if report.job.seq in seqs and key is not None:
-            wanted.setdefault(_hashable(key), []).append(report.job)
+    with LedgerReader(folder / LEDGER, checks=False) as reader:
+        seqs = reader.reusing(places)
+        for report in reader.reports(places) if seqs else ():
+            key = reuse_key(report.job)
+            if report.job.seq in seqs and key is not None:
+                wanted.setdefault(_hashable(key), []).append(report.job)
     return wanted
 
 

@@ -152,14 +152,15 @@ async def _close_all(
 ) -> OrchestratorError | None:
     """Closes all gaps, several at once, and updates the costs; returns why it stopped early."""
     batch = gaps.batch
-    reports = (
-        extra.added_to(report)
-        for report in batch.reader.reports()
-        if report.run_id is not None
-        and selection.matches(report.job.key, report.status, report.job.tags)
-    )
-    at_once = downloads_at_once(context.settings, batch.ledger.batch)
-    stopped = await _close_each(gaps, reports, at_once, context.listening)
+    with LedgerReader(batch.folder / LEDGER, checks=False) as reader:
+        reports = (
+            extra.added_to(report)
+            for report in reader.reports()
+            if report.run_id is not None
+            and selection.matches(report.job.key, report.status, report.job.tags)
+        )
+        at_once = downloads_at_once(context.settings, batch.ledger.batch)
+        stopped = await _close_each(gaps, reports, at_once, context.listening)
     if stopped is not None:
         return stopped
     try:

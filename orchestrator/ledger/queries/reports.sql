@@ -1,6 +1,6 @@
 -- name: select_reports
--- Lists the states of all jobs.
-SELECT * FROM job_reports ORDER BY seq;
+-- Lists the states of the jobs from one place in the spec to another.
+SELECT * FROM job_reports WHERE seq >= :first_seq AND seq < :end_seq ORDER BY seq;
 
 -- name: select_datasets
 -- Lists the other datasets of settled jobs.

@@ -6,7 +6,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,6 +43,19 @@ def test_read_only_folder_of_a_killed_process_is_not_read_in_part() -> None:
         (folder / "ledger.sqlite-wal").write_bytes(wal)
         with _unwritable(folder), pytest.raises(LedgerCorrupt, match="copy the folder"):
             LedgerReader(folder / "ledger.sqlite")
+
+
+def test_stream_that_is_read_holds_back_no_other_reader(tmp_path: Path) -> None:
+    """A reader beside an unfinished stream sees what was written meanwhile."""
+    path = tmp_path / "ledger.sqlite"
+    create_ledger(path, make_batch(), [make_job(), make_job(seq=1)])
+    with LedgerReader(path) as streaming, LedgerReader(path, checks=False) as reader:
+        reports = streaming.reports()
+        next(reports)
+        with closing(connect(path)) as writer:
+            writer.execute("UPDATE jobs SET status = 'SKIPPED'")
+            assert reader.jobs_by_status() == {JobStatus.SKIPPED: 2}
+            assert next(reports).status is JobStatus.WAITING
 
 
 def test_read_of_the_lock_refuses_no_process(

@@ -44,7 +44,8 @@ AND json_extract(definition, '$.input.late_paths') IS NOT NULL ORDER BY seq;
 
 -- name: select_reusing
 -- Lists the jobs that have not begun and may take the results of earlier batches.
-SELECT seq FROM jobs WHERE status = 'WAITING' AND attempts = 0
+SELECT seq FROM jobs WHERE seq >= :first_seq AND seq < :end_seq
+AND status = 'WAITING' AND attempts = 0
 AND json_extract(definition, '$.reuse_secs') IS NOT NULL
 AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_seq = seq);
 
