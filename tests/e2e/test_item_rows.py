@@ -116,6 +116,19 @@ def test_sweeps_may_follow_each_other(command: Command) -> None:
     assert "0-profile-a-0" in rows_of(done)
 
 
+def test_sweep_needs_what_stands_above_it(command: Command) -> None:
+    """Jobs of a table further down, or of none, are a mistake, however many tables there are."""
+    third = profiles("", name="{{ n }}-{{ source }}").replace("search-*", "profile-*")
+    command.write("s.toml", BATCH + SEARCH + third + profiles(""))
+    done = command.run("validate", "s.toml")
+    assert done.code == 2
+    words = "profile-{{ q }}-{{ n }} makes such jobs, and must stand above this table in the spec"
+    assert words in done.err
+    command.write("s.toml", BATCH + SEARCH + profiles("") + third.replace("profile-*", "shop-*"))
+    done = command.run("validate", "s.toml")
+    assert (done.code, "no job has a key like 'shop-*'" in done.err) == (2, True), done.err
+
+
 def test_max_jobs_stops_before_it_is_passed(command: Command) -> None:
     """No job of a source is made that would pass the limit; a higher limit continues."""
     text = BATCH + "max_jobs = 6\n" + SEARCH + profiles("")

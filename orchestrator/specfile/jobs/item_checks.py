@@ -149,15 +149,22 @@ class SourcesCheck:
             place = (*sweep.place, "matrix", "rows", "needs")
             for pattern in sweep.rows.needs:
                 # The keys of an earlier sweep are not known; it may make such jobs.
-                is_known = (number, pattern) in self._found or any(
-                    may_match(pattern, name) for name in self._unknown
-                )
-                if not is_known and not number:
-                    yield place, f"no job has a key like {pattern!r}"
+                earlier = [*self._unknown, *(one.name for one in self._sweeps[:number])]
+                is_known = (number, pattern) in self._found
+                if not is_known and not any(may_match(pattern, name) for name in earlier):
+                    yield place, self._why_absent(pattern, self._sweeps[number + 1 :])
             if number in self._unfit:
                 yield place, self._unfit[number]
             if names.setdefault(sweep.name, number) != number:
                 yield (*sweep.place, "name"), "another job with rows that are items has this name"
+
+    @staticmethod
+    def _why_absent(pattern: str, later: Sequence[_Sweep]) -> str:
+        """Why no job that is needed can come before a sweep."""
+        maker = next((one for one in later if may_match(pattern, one.name)), None)
+        if maker is None:
+            return f"no job has a key like {pattern!r}"
+        return f"{maker.name} makes such jobs, and must stand above this table in the spec"
 
 
 def _why_unfit(job: Job, rows: ItemRowsTable) -> str | None:

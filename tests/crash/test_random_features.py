@@ -1,0 +1,143 @@
+"""Batches with random features, which are killed, interrupted, shared, or on a faulty platform."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.crash.platform_evidence import most_at_once, seen_runs, started_twice
+from tests.crash.random_features import Features, draw
+from tests.crash.test_kills import FAULTS, QUICK
+from tests.support.command import HURRIED, Command, Process, served_platform
+from tests.support.postgres_server import PostgresServer
+
+IS_SOAK = bool(os.environ.get("ORCHESTRATOR_SOAK"))
+SEEDS = 60 if IS_SOAK else 1
+STOPS = 3
+DAY = "2027-01-15"
+
+Answer = tuple[dict[str, Any], str]
+Ways = Callable[[Command, random.Random], Answer]
+
+
+def alone(command: Command, _chance: random.Random) -> Answer:
+    """One process, which nothing disturbs."""
+    done = command.run("run", "shops.toml", "--json")
+    assert done.code == 0, done.err
+    return done.json, done.err
+
+
+def killed(command: Command, chance: random.Random) -> Answer:
+    """Some processes are killed at random moments; the next one resumes."""
+    return _stopped(command, chance, lambda process: os.killpg(process.pid, signal.SIGKILL))
+
+
+def interrupted(command: Command, chance: random.Random) -> Answer:
+    """Some processes get Ctrl-C at random moments; the next one resumes."""
+    return _stopped(command, chance, lambda process: process.send_signal(signal.SIGINT))
+
+
+def _stopped(command: Command, chance: random.Random, stop: Callable[[Process], None]) -> Answer:
+    said = ""
+    for _ in range(STOPS):
+        process = command.start(*_words(command), "--json")
+        until = time.monotonic() + chance.uniform(0.1, 1.2)
+        while time.monotonic() < until and not process.has_ended:
+            time.sleep(0.01)
+        with suppress(ProcessLookupError):
+            stop(process)
+        out, err = process.communicate()
+        said += err
+        assert process.code in {0, 130, -signal.SIGKILL}, err
+        if process.code == 0:
+            return json.loads(out), said
+    done = command.run(*_words(command), "--json")
+    assert done.code == 0, said + done.err
+    return done.json, said + done.err
+
+
+def _words(command: Command) -> tuple[str, ...]:
+    """Begins a batch, or resumes the last one if it has not ended."""
+    folders = (command.folder / "output" / "shops").glob("2*")
+    return ("run", "shops.toml") if all(map(_has_ended, folders)) else ("resume", "shops")
+
+
+def _has_ended(folder: Path) -> bool:
+    summary = folder / "summary.json"
+    return summary.exists() and json.loads(summary.read_text())["exit_code"] == 0
+
+
+def shared(command: Command, chance: random.Random) -> Answer:
+    """Several processes, which nothing disturbs."""
+    count = chance.randint(2, 3)
+    words = ("run", "shops.toml", "--json", "--occurrence", DAY)
+    started = [
+        command.start(*words, "--shard", f"{number}/{count}") for number in range(1, count + 1)
+    ]
+    answers = [process.communicate() for process in started]
+    said = "".join(err for _, err in answers)
+    assert {process.code for process in started} == {0}, said
+    return json.loads(answers[0][0]), said
+
+
+WAYS = [alone, shared, killed, interrupted] if IS_SOAK else [alone, shared]
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_batch_with_random_features_is_whole(
+    tmp_path: Path, server: PostgresServer, way: Ways, seed: int
+) -> None:
+    """Every job has run once and its items are there, in a first batch and in a later one."""
+    chance = random.Random(f"{way.__name__} {seed}")  # noqa: S311 - to be repeatable
+    features = draw(chance)
+    faults = tmp_path / "faults.json"
+    faults.write_text(json.dumps({**FAULTS, "seed": seed}))
+    words = ("--faults", str(faults)) if chance.random() < 0.5 else ()
+    with served_platform(tmp_path / "platform", *words) as platform:
+        variables = {**platform.variables(), **QUICK}
+        if way is shared:
+            variables["ORCHESTRATOR_LEDGER"] = server.url
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        command.write("shops.toml", features.spec())
+        batches = [features.runs] if way is shared else [features.runs, features.later_runs]
+        for runs in batches:
+            summary, said = way(command, chance)
+            # The lists of a faulty platform show the last runs a moment later.
+            platform.post_control("clock", {"advanceSecs": 1})
+            seen = seen_runs(platform.runs_of(_newest(command)))
+            shown = f"{features}\n{summary}\n{said[-3000:]}"
+            assert {"SUCCEEDED": features.jobs} == _counts(summary), shown
+            assert (len(seen), started_twice(seen)) == (runs, []), shown
+            assert most_at_once(seen) <= features.max_runs, shown
+            _check_files(command, features, shown)
+
+
+def _newest(command: Command) -> Path:
+    return max((command.folder / "output" / "shops").glob("2*"))
+
+
+def _counts(summary: dict[str, Any]) -> dict[str, int]:
+    return {status: jobs for status, jobs in summary["jobs"].items() if jobs}
+
+
+def _check_files(command: Command, features: Features, shown: str) -> None:
+    verified = command.run("verify", "shops")
+    assert verified.code == 0, shown + verified.out
+    collected = command.run("collect", "shops", "--json")
+    assert (collected.code, collected.json["fetched"]) == (0, []), shown + collected.err
+    assert collected.json["items"] == features.rows, shown
+    if features.form:
+        with (_newest(command) / "results" / f"items.{features.form}").open() as lines:
+            rows = list(lines if features.form == "jsonl" else csv.DictReader(lines))
+        assert len(rows) == features.rows, shown
