@@ -92,3 +92,21 @@ def test_shared_dataset_that_does_not_exist_is_a_warning(command: Command) -> No
     command.write("s.toml", sweep("none", 1, job=job, duration_secs=0.1, items=1))
     done = command.run("run", "s.toml")
     assert (done.code, "no-such-thing" in done.err) == (0, True), done.err
+
+
+def test_each_of_several_shared_datasets_is_recorded(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """A job that names two of them has the items of both in its record."""
+    for name, count in {"weekly-prices": 4, "weekly-shops": 2}.items():
+        platform.post(f"/datasets?name={name}", None)
+        platform.post(f"/datasets/~{name}/items", [{"n": n} for n in range(count)])
+    job = 'collect = { datasets = ["weekly-prices", "weekly-shops"] }'
+    command.write("s.toml", sweep("both", 2, job=job, duration_secs=0.1, items=1))
+    done = command.run("run", "s.toml", "--json")
+    assert done.code == 0, done.err
+    found = rows_of(done.json["folder"])[0]["datasets"]
+    assert {each["name"]: each["items"] for each in found} == {
+        "weekly-prices": 4,
+        "weekly-shops": 2,
+    }

@@ -34,6 +34,8 @@ async def collect_shared(batch: OpenBatch, *, patience_secs: float) -> None:
     client = batch.client
     datasets = Datasets(client, batch.files, patience_secs=patience_secs, settled_after_secs=0.0)
     username = (await client.account.get()).username or ""
+    # A job may want several of them: each adds to what is recorded of its attempt.
+    recorded = {shared.seq: shared.datasets for shared in wanted.values()}
     for name, shared in wanted.items():
         try:
             reference = DatasetId(name if "~" in name else f"{username}~{name}")
@@ -42,9 +44,9 @@ async def collect_shared(batch: OpenBatch, *, patience_secs: float) -> None:
         except (PermanentError, TruncatedBody) as error:
             LOG.warning("shared_dataset_not_collected", dataset=name, error=str(error))
             continue
-        others = tuple(
+        recorded[shared.seq] = others = tuple(
             collected if other.is_shared and other.name == name else other
-            for other in shared.datasets
+            for other in recorded[shared.seq]
         )
         await batch.ledger.set_datasets(shared.seq, shared.number, others)
 
