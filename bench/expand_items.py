@@ -16,6 +16,7 @@ from typing import Any, cast
 import anyio
 
 from orchestrator.app.account.account_limits import ANY_ROOM
+from orchestrator.app.batch.absent_results import AbsentResults
 from orchestrator.app.batch.creation import plan_of
 from orchestrator.app.batch.item_expander import ItemExpander
 from orchestrator.app.batch.open_batch import OpenBatch
@@ -67,7 +68,9 @@ async def main() -> None:
             ANY_ROOM,
             observer,
             utc_now,
-            collector=cast("Collector", None),
+            absent=AbsentResults(
+                cast("OpenBatch", batch), cast("Collector", None), is_shared=False
+            ),
             may_reuse=False,
         )
         queued = SimpleNamespace(

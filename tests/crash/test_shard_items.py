@@ -59,6 +59,27 @@ input = { duration_secs = 0.1, items = 1, item = { rows = '{{ needs["detail-*"].
 JOBS = 1 + 3 + 1 + 1
 
 
+PARTS = """
+[batch]
+name = "parts"
+max_runs = 16
+schedule = "0 0 * * *"
+
+[defaults]
+actor = "orchestrator/simulated"
+
+[[jobs]]
+name = "list"
+input = { duration_secs = 0.1, items = 2000, item = { text = "some kilobytes" } }
+
+[[jobs]]
+name = "part-{{ n }}"
+needs = ["list"]
+input = { duration_secs = 3, items = 1, item = { rows = '{{ needs.list["items"] | length }}' } }
+matrix = { n = { range = [1, 32] } }
+"""
+
+
 def start(
     command: Command, server: PostgresServer, shard: str, *first: str, text: str = SPEC
 ) -> Process:
@@ -101,6 +122,24 @@ def test_items_become_jobs_once_when_a_shard_dies_at(
             path.read_text() for path in tmp_path.glob("machine-[23]/output/shops/2*/log.jsonl")
         ]
         assert any("results_downloaded_again" in log for log in logs)
+
+
+def test_jobs_of_other_machines_wait_for_the_one_download_that_they_need(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """None of them starts with a part of the items, or fails for it."""
+    with served_platform(tmp_path / "platform") as platform:
+        command = Command(
+            folder=tmp_path, variables={**platform.variables(), **QUICK}, program=HURRIED
+        )
+        live = [start(command, server, name, text=PARTS) for name in ("1/3", "2/3", "3/3")]
+        outs = [process.communicate() for process in live]
+        assert [process.code for process in live] == [0, 0, 0], outs
+        assert {json.loads(out)["jobs"]["SUCCEEDED"] for out, _ in outs} == {33}
+    items = [path.read_text() for path in tmp_path.glob("machine-*/**/jobs/part-*/items.jsonl")]
+    assert [json.loads(item)["rows"] for item in items] == [2000] * 32
+    logs = [path.read_text() for path in tmp_path.glob("machine-*/**/log.jsonl")]
+    assert max(log.count("results_downloaded_again") for log in logs) <= 1
 
 
 @pytest.mark.skipif("ORCHESTRATOR_SOAK" not in os.environ, reason="ORCHESTRATOR_SOAK is not set")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from tests.support.command import Command, ServedPlatform
 SIMULATED = 'actor = "orchestrator/simulated"\n'
 
 
-def spec(*jobs: str) -> str:
-    return '[batch]\nname = "needs"\n' + "".join(f"[[jobs]]\n{SIMULATED}{job}\n" for job in jobs)
+def spec(*jobs: str, limits: str = "") -> str:
+    return f'[batch]\nname = "needs"\n{limits}' + "".join(
+        f"[[jobs]]\n{SIMULATED}{job}\n" for job in jobs
+    )
 
 
 def lines(done: Any) -> dict[str, dict[str, Any]]:
@@ -98,6 +101,32 @@ def test_retry_runs_the_skipped_jobs(command: Command) -> None:
     assert command.run("run", "s.toml").code == 1
     done = command.run("retry", "needs", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 2)
+
+
+def test_jobs_that_start_together_download_what_they_all_need_once(command: Command) -> None:
+    """Its folder was deleted; each of them gets all items, and no download disturbs another one."""
+    command.write(
+        "s.toml",
+        spec(
+            'name = "list"\ninput = { duration_secs = 0.01, items = 2000 }',
+            'name = "gate"\ninput = { duration_secs = 0.01, fail_attempts = 1 }',
+            'name = "part-{{ n }}"\nmatrix = { n = { range = [1, 12] } }\n'
+            'needs = ["list", "gate"]\n'
+            "input = { duration_secs = 0.01, items = 1, "
+            'item = { rows = \'{{ needs.list["items"] | length }}\', n = "{{ n }}" } }',
+            limits="max_runs = 20\n",
+        ),
+    )
+    folder = Path(command.run("run", "s.toml", "--json").json["folder"])
+    shutil.rmtree(folder / "jobs" / "list")
+    done = command.run("retry", "needs", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 14), done.err
+    for number in range(1, 13):
+        (item,) = (folder / "jobs" / f"part-{number}" / "items.jsonl").read_text().splitlines()
+        assert json.loads(item)["rows"] == 2000
+    log = (folder / "log.jsonl").read_text()
+    assert log.count('"event":"results_downloaded_again"') == 1
+    assert command.run("verify", "needs").code == 0
 
 
 @pytest.mark.parametrize(

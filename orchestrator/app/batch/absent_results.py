@@ -6,6 +6,9 @@ Another machine may have collected them into a folder of its own.
 
 from __future__ import annotations
 
+from collections import defaultdict
+
+import anyio
 from anyio import to_thread
 
 from orchestrator.app.batch.open_batch import OpenBatch
@@ -17,59 +20,82 @@ from orchestrator.model.ids import JobKey
 from orchestrator.specfile.jobs.needed_jobs import matching
 
 
-async def ensure_results(batch: OpenBatch, collector: Collector, key: JobKey) -> None:
+class AbsentResults:
     """
-    Downloads the results of a job unless they are on disk as they were collected.
+    Downloads what is absent, each job once: many jobs that start together may need the same one.
 
-    Files that differ may be those of an earlier attempt, which another machine has followed by the
-    one that counts.
-
-    Raises:
-        PlatformError: they cannot be downloaded.
-        DiskFull, OutputLost.
+    Args:
+        is_shared: whether several processes work on the batch, perhaps on other machines.
     """
-    report = batch.reader.report(key)
-    if report is None or report.run_id is None:
-        return
-    folder = collector.folder_of(key)
-    found = await to_thread.run_sync(check_files, folder, report)
-    if not found.problems:
-        return
-    with bound(job=key, attempt=report.attempts, run=report.run_id):
-        LOG.info("results_downloaded_again", reason=found.problems[0])
-        answer = await batch.client.runs.get(report.run_id, insist=True)
-        await collector.collect(
-            report.sent,
-            answer.facts(),
-            answer.to_json(),
-            number=report.attempts,
-            kept=found.items,
-        )
 
+    def __init__(self, batch: OpenBatch, collector: Collector, *, is_shared: bool) -> None:
+        self._batch = batch
+        self._collector = collector
+        self._is_shared = is_shared
+        self._present: set[JobKey] = set()
+        self._turns = defaultdict[JobKey, anyio.Lock](anyio.Lock)
 
-async def ensure_needed(batch: OpenBatch, collector: Collector, needs: tuple[str, ...]) -> None:
-    """
-    Downloads the results of jobs that another job needs, where this machine has no folder for them.
+    async def ensure(self, key: JobKey) -> None:
+        """
+        Downloads the results of a job unless they are on disk as they were collected.
 
-    Raises:
-        InputRejected: they cannot be downloaded.
-        PlatformError: the platform is away.
-        DiskFull, OutputLost.
-    """
-    keys = batch.reader.keys()
-    absent = [
-        keys[place]
-        for _, places in matching(needs, list(keys))
-        for place in places
-        if not collector.folder_of(keys[place]).exists()
-    ]
-    for key in absent:
-        try:
-            await ensure_results(batch, collector, key)
-        except PlatformError as error:
-            if not error.costs_its_job:
-                raise
-            raise InputRejected(
-                f"needs {key}, whose results another machine has, and which cannot be "
-                f"downloaded: {error}"
-            ) from error
+        Files that differ may be those of an earlier attempt, which another machine has followed by
+        the one that counts.
+
+        Raises:
+            PlatformError: they cannot be downloaded.
+            DiskFull, OutputLost.
+        """
+        # Two downloads at once would write the same part files.
+        async with self._turns[key]:
+            if key not in self._present:
+                await self._ensure(key)
+                self._present.add(key)
+        self._turns.pop(key, None)
+
+    async def ensure_needed(self, needs: tuple[str, ...]) -> None:
+        """
+        Downloads the results of jobs that another job needs, where they may not be on this machine.
+
+        Raises:
+            InputRejected: they cannot be downloaded.
+            PlatformError: the platform is away.
+            DiskFull, OutputLost.
+        """
+        keys = self._batch.reader.keys()
+        needed = [keys[place] for _, places in matching(needs, list(keys)) for place in places]
+        for key in filter(self._may_be_absent, needed):
+            try:
+                await self.ensure(key)
+            except PlatformError as error:
+                if not error.costs_its_job:
+                    raise
+                raise InputRejected(
+                    f"needs {key}, whose results another machine has, and which cannot be "
+                    f"downloaded: {error}"
+                ) from error
+
+    def _may_be_absent(self, key: JobKey) -> bool:
+        # A folder that this process alone writes is whole, unless a task downloads into it.
+        if self._is_shared or key in self._turns:
+            return key not in self._present
+        return not self._collector.folder_of(key).exists()
+
+    async def _ensure(self, key: JobKey) -> None:
+        report = self._batch.reader.report(key)
+        if report is None or report.run_id is None:
+            return
+        folder = self._collector.folder_of(key)
+        found = await to_thread.run_sync(check_files, folder, report)
+        if not found.problems:
+            return
+        with bound(job=key, attempt=report.attempts, run=report.run_id):
+            LOG.info("results_downloaded_again", reason=found.problems[0])
+            answer = await self._batch.client.runs.get(report.run_id, insist=True)
+            await self._collector.collect(
+                report.sent,
+                answer.facts(),
+                answer.to_json(),
+                number=report.attempts,
+                kept=found.items,
+            )

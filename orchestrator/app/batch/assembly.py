@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from orchestrator.app.account.account_limits import Room, downloads_at_once
-from orchestrator.app.batch.absent_results import ensure_needed
+from orchestrator.app.batch.absent_results import AbsentResults
 from orchestrator.app.batch.item_expander import ItemExpander
 from orchestrator.app.batch.needed_results import read_needed
 from orchestrator.app.batch.open_batch import OpenBatch
@@ -144,12 +144,14 @@ def _parts(
 ) -> Parts:
     settings = options.settings
     collector = _collector(batch, options)
+    absent = AbsentResults(batch, collector, is_shared=options.shard is not None)
     starter = _starter(
         batch,
         options,
         observer,
         finder=finder,
         collector=collector,
+        absent=absent,
         gate=backlog.usage.gate,
     )
     return Parts(
@@ -162,7 +164,7 @@ def _parts(
         finder=finder,
         collector=collector,
         acceptance=Acceptance(batch.folder / "jobs", backlog.usual_items),
-        expander=_expander(batch, options, observer, collector),
+        expander=_expander(batch, options, observer, absent),
         claim_of=options.room.claim_of,
         utc_now=options.utc_now,
         chance=options.chance,
@@ -175,7 +177,7 @@ def _parts(
 
 
 def _expander(
-    batch: OpenBatch, options: SchedulerOptions, observer: Observer, collector: Collector
+    batch: OpenBatch, options: SchedulerOptions, observer: Observer, absent: AbsentResults
 ) -> Expands:
     if not (batch.ledger.batch.plan.sweeps and options.adds_jobs):
         return NoExpander()
@@ -184,7 +186,7 @@ def _expander(
         options.room,
         observer,
         options.utc_now,
-        collector=collector,
+        absent=absent,
         may_reuse=options.reuses,
         shard=options.shard,
     )
@@ -222,6 +224,7 @@ def _starter(
     *,
     finder: RunFinder,
     collector: Collector,
+    absent: AbsentResults,
     gate: Gate,
 ) -> Starter:
     settings, plan = options.settings, batch.ledger.batch.plan
@@ -242,7 +245,7 @@ def _starter(
                 read_input,
                 env=os.environ,
                 needed=partial(read_needed, batch.reader, batch.folder),
-                prepare=partial(ensure_needed, batch, collector),
+                prepare=absent.ensure_needed,
             ),
             save_answer=collector.save_answer,
             gate=gate,

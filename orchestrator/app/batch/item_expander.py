@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from anyio.lowlevel import checkpoint
 
 from orchestrator.app.account.account_limits import Room
-from orchestrator.app.batch.absent_results import ensure_results
+from orchestrator.app.batch.absent_results import AbsentResults
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.queued_jobs import queued_jobs
 from orchestrator.app.batch.reuse import reuse_results
-from orchestrator.collector.collect import Collector
 from orchestrator.errors import PlatformError, StoppedEarly, TooManyJobs
 from orchestrator.ledger.expansion_facts import Place, TakeNew
 from orchestrator.model.ids import JobKey
@@ -41,7 +40,7 @@ class ItemExpander:
     A failed source costs no other one: its rows are made when it has succeeded after a retry.
 
     Args:
-        collector: downloads items that another machine has collected.
+        absent: downloads items that another machine has collected.
         may_reuse: whether new jobs may take the results of earlier batches.
         shard: which of several processes this one is; None if it works alone.
 
@@ -56,13 +55,13 @@ class ItemExpander:
         observer: Observer,
         utc_now: Callable[[], datetime],
         *,
-        collector: Collector,
+        absent: AbsentResults,
         may_reuse: bool,
         shard: Shard | None = None,
     ) -> None:
         self.refused: StoppedEarly | None = None
         self._batch = batch
-        self._collector = collector
+        self._absent = absent
         self._shard = shard
         self._open: dict[int, str] = {}
         self._room = room
@@ -133,7 +132,7 @@ class ItemExpander:
     async def _expand(self, sweep: ItemSweep, seq: int, key: str) -> Expansion | None:
         """Writes the jobs of a source; None when it cannot, or another process has."""
         try:
-            await ensure_results(self._batch, self._collector, JobKey(key))
+            await self._absent.ensure(JobKey(key))
             return await self._batch.ledger.expand(
                 sweep.name,
                 seq,
