@@ -17,10 +17,15 @@ from orchestrator.ledger import stores
 from orchestrator.ledger.definitions import job_of, job_values
 from orchestrator.ledger.location import location_of
 from orchestrator.ledger.rows import batch_of, plan_text, run_values, stored
-from orchestrator.ledger.store import LeaseLost, Store
+from orchestrator.ledger.store import LeaseLost, Row, Store
 from orchestrator.model.batches import Batch, BatchPlan, BatchState
+from orchestrator.model.ids import JobKey
 from orchestrator.model.jobs import Job
 from orchestrator.model.runs import Run
+from orchestrator.model.states import JobStatus
+
+REMOVED = "removed from the spec"
+"""Why a job is skipped that a changed spec no longer has."""
 
 
 def set_waiting(path: Path, seqs: Iterable[int]) -> None:
@@ -28,6 +33,7 @@ def set_waiting(path: Path, seqs: Iterable[int]) -> None:
     with _amended(path) as db:
         for seq in seqs:
             db.query("set_waiting", seq=seq)
+        _open_again(db)
 
 
 def add_runs(path: Path, runs: Sequence[Run], now: datetime) -> None:
@@ -135,32 +141,60 @@ def apply_changes(
     added: Sequence[Job],
     changed: Sequence[Job],
     removed: Sequence[str],
-) -> None:
+) -> Sequence[JobKey]:
     """
-    Brings a batch in line with its changed spec.
+    Brings a batch in line with its changed spec, and lets what follows its last run be done again.
 
-    New jobs follow the others. Changed jobs that still wait get their new definition; those that
-    are settled or in flight stay as they are. Removed jobs that still wait are skipped.
+    New jobs follow the others; those that an earlier change had removed wait again. Changed jobs
+    get their new definition if they wait, or have ended without a run; others stay as they are.
+    Removed jobs that still wait are skipped.
+
+    Returns:
+        the changed jobs that keep their definition and have not succeeded.
     """
+    kept = []
     with _amended(path) as db:
+        before = batch_of(db.query("select_batch").fetchone()).plan
         db.query("update_plan", plan=plan_text(plan))
         # At the end: the marks of runs name jobs by their places, so no place may change.
         last = db.query("select_last_seq").fetchone()["seq"]
-        for seq, job in enumerate(added, start=last + 1):
-            db.query("insert_job", **job_values(replace(job, seq=seq)))
+        for job in added:
+            row = db.query("select_by_key", key=job.key).fetchone()
+            if row is None:
+                last += 1
+                db.query("insert_job", **job_values(replace(job, seq=last)))
+            else:
+                db.query("set_waiting", seq=row["seq"])
+                db.query("update_job", **job_values(replace(job, seq=row["seq"])))
         for job in changed:
             row = db.query("select_by_key", key=job.key).fetchone()
-            db.query("update_job", **job_values(replace(job, seq=row["seq"])))
+            values = job_values(replace(job, seq=row["seq"]))
+            is_kept = db.query("update_job", **values).rowcount == 0
+            if is_kept and row["status"] != JobStatus.SUCCEEDED:
+                kept.append(job.key)
         for key in removed:
-            db.query("skip_job", key=key, error="removed from the spec")
+            db.query("skip_job", key=key, error=REMOVED)
+        _open_again(db, has_work=plan.sweeps != before.sweeps)
+    return kept
 
 
-def definitions(path: Path) -> dict[str, Job]:
-    """The jobs of a ledger by key, without their places in the spec."""
+def _open_again(db: Store, *, has_work: bool = False) -> None:
+    """Opens a batch that has work again: it has not ended, also if this process dies next."""
+    if has_work or db.query("has_unsettled").fetchone()["has_some"]:
+        db.query("open_batch")
+
+
+def definitions(path: Path) -> dict[str, Job | None]:
+    """The jobs of a ledger by key, without places; None if a change of the spec removed one."""
     with _amended(path) as db:
-        rows = db.query("select_definitions")
-        # Without its place, a job that only moved within the spec is not a changed one.
-        return {row["key"]: replace(job_of(row["definition"]), seq=0) for row in rows}
+        return {row["key"]: _definition(row) for row in db.query("select_definitions")}
+
+
+def _definition(row: Row) -> Job | None:
+    if row["status"] == JobStatus.SKIPPED and row["error"] == REMOVED:
+        return None
+    # Without its place, a job that only moved within the spec is not a changed one.
+    return replace(job_of(row["definition"]), seq=0)
 
 
 @contextmanager

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import secrets
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 from tests.support.command import Command, ServedPlatform, sweep, wait_until
@@ -97,6 +98,61 @@ def test_removed_job_is_skipped(command: Command) -> None:
     assert done.code == 1
     row = rows(done.json["folder"])["job-2"]
     assert (row["status"], row["error"]) == ("SKIPPED", "removed from the spec")
+
+
+def test_removed_job_that_returns_is_started(command: Command) -> None:
+    """A spec that has a removed job again gives the batch that job again."""
+    unfinished(command)
+    whole = (command.folder / "sweep.toml").read_text()
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0.01, items=1))
+    assert command.run("resume", "sweep", "--accept-changes").code == 1
+    command.write("sweep.toml", whole)
+    done = command.run("resume", "sweep", "--accept-changes", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 2), done.err
+
+
+def test_key_that_differs_only_by_case_is_refused(command: Command) -> None:
+    """The message names both keys, nothing is changed, and the batch can still be resumed."""
+    unfinished(command)
+    whole = (command.folder / "sweep.toml").read_text()
+    command.write("sweep.toml", whole.replace("job-{{", "Job-{{"))
+    done = command.run("resume", "sweep", "--accept-changes")
+    words = "the key Job-1 differs from job-1 of output/sweep/"
+    assert (done.code, words in done.err) == (2, True), done.err
+    done = command.run("resume", "sweep")
+    assert (done.code, words in done.err) == (0, True), done.err
+
+
+def test_changed_jobs_that_have_run_are_named(command: Command) -> None:
+    """What was corrected in them does not come to this batch, which is not left unsaid."""
+    command.write("sweep.toml", sweep(jobs=2, outcome="FAILED"))
+    assert command.run("run", "sweep.toml").code == 1
+    command.write("sweep.toml", sweep(jobs=2, outcome="SUCCEEDED"))
+    done = command.run("resume", "sweep", "--accept-changes")
+    assert (done.code, "kept: job-1\n  kept: job-2\n" in done.err) == (1, True), done.err
+
+
+def test_accepted_table_of_an_ended_batch_is_written(command: Command) -> None:
+    """A spec that now wants merged results gets them, though the batch has nothing to run."""
+    text = sweep(jobs=2, duration_secs=0.01, items=1)
+    command.write("sweep.toml", text)
+    assert command.run("run", "sweep.toml").code == 0
+    command.write("sweep.toml", text + '[results]\nformat = "jsonl"\n')
+    done = command.run("resume", "sweep", "--accept-changes", "--json")
+    assert done.code == 0, done.err
+    table = Path(done.json["folder"]) / "results" / "items.jsonl"
+    assert len(table.read_text().splitlines()) == 2
+
+
+def test_retry_that_cannot_begin_leaves_its_batch_to_the_next_call(command: Command) -> None:
+    """A batch whose failed jobs wait again has not ended, so `run --resume` starts them."""
+    command.write("sweep.toml", sweep(jobs=1, batch='schedule = "@daily"', fail_attempts=1))
+    assert command.run("run", "sweep.toml", "--resume").code == 1
+    refused = replace(command, variables={**command.variables, "APIFY_TOKEN": "apify_api_wrong"})
+    assert refused.run("retry", "sweep").code == 5
+    assert command.run("status", "sweep", "--json").json["state"] == "open"
+    done = command.run("run", "sweep.toml", "--resume", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 1), done.err
 
 
 def _items_of(platform: ServedPlatform, folder: Path) -> list[int]:

@@ -14,7 +14,6 @@ from orchestrator.errors import InputRejected, UsageError
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.amendments import apply_changes, definitions
 from orchestrator.model.batches import BatchPlan
-from orchestrator.model.ids import JobKey
 from orchestrator.model.jobs import Job
 from orchestrator.specfile import LoadedSpec, expand, load_spec
 from orchestrator.store.disk_writes import write_file
@@ -34,17 +33,21 @@ class Changes:
 
     def listed(self) -> str:
         """The changes for people, one on each line, the first ones of each kind."""
-        kinds: dict[str, list[JobKey | str]] = {
+        kinds: dict[str, Sequence[str]] = {
             "added": [job.key for job in self.added],
             "changed": [job.key for job in self.changed],
-            "removed": list(self.removed),
+            "removed": self.removed,
         }
-        lines = []
-        for kind, keys in kinds.items():
-            lines += [f"  {kind}: {key}" for key in keys[:SHOWN]]
-            if len(keys) > SHOWN:
-                lines.append(f"  {kind}: … and {len(keys) - SHOWN} more")
+        lines = [_listed(kind, keys) for kind, keys in kinds.items() if keys]
         return "\n".join(lines) or "  only settings of the batch as a whole"
+
+
+def _listed(kind: str, keys: Sequence[str]) -> str:
+    """The first keys of a kind, one on each line."""
+    lines = [f"  {kind}: {key}" for key in keys[:SHOWN]]
+    if len(keys) > SHOWN:
+        lines.append(f"  {kind}: … and {len(keys) - SHOWN} more")
+    return "\n".join(lines)
 
 
 def handle_changes(
@@ -60,7 +63,7 @@ def handle_changes(
         note: gets the report.
 
     Raises:
-        SpecError: the changes must be applied, and the spec has mistakes; nothing is changed.
+        UsageError: the changes must be applied, and the spec has mistakes; nothing is changed.
     """
     with LedgerReader(folder / LEDGER) as reader:
         plan = reader.batch().plan
@@ -68,7 +71,7 @@ def handle_changes(
     if loaded is None and not path.is_file():
         return
     if accept:
-        _apply_changes(folder, loaded or load_spec(path), plan)
+        _apply_changes(folder, loaded or load_spec(path), plan, note)
         return
     try:
         changes = _changes(folder, loaded or load_spec(path), plan)
@@ -82,11 +85,13 @@ def handle_changes(
         )
 
 
-def _apply_changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> None:
+def _apply_changes(
+    folder: Path, loaded: LoadedSpec, plan: BatchPlan, note: Callable[[str], None]
+) -> None:
     changes = _changes(folder, loaded, plan)
     if changes is None:
         return
-    apply_changes(
+    kept = apply_changes(
         folder / LEDGER,
         changes.plan,
         added=changes.added,
@@ -94,6 +99,11 @@ def _apply_changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> None:
         removed=changes.removed,
     )
     write_file(folder / f"spec{loaded.ending}", [loaded.source])
+    if kept:
+        note(
+            "these changed jobs already have a run, so they keep their definition in this batch, "
+            f"also for retry; a new batch takes the new one:\n{_listed('kept', kept)}"
+        )
 
 
 def _remade(folder: Path, plan: BatchPlan) -> list[Job]:
@@ -119,7 +129,12 @@ def _remade(folder: Path, plan: BatchPlan) -> list[Job]:
 
 
 def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | None:
-    """The changes; None when there are none."""
+    """
+    The changes; None when there are none.
+
+    Raises:
+        UsageError: the spec has mistakes, or does not go with what the batch has.
+    """
     day = date.fromisoformat(plan.day) if plan.day else datetime.now(UTC).date()
     now = plan_of(
         loaded,
@@ -133,6 +148,7 @@ def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | Non
     if now.spec_sha256 == plan.spec_sha256:
         return None
     before = definitions(folder / LEDGER)
+    spelled = {key.lower(): key for key in before}
     added, changed = [], []
     output = folder.parent.parent
     jobs = expand(
@@ -145,14 +161,24 @@ def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | Non
         own=folder,
     )
     for job in plan.choice.of(jobs):
+        known = spelled.get(job.key.lower(), job.key)
+        if known != job.key:
+            raise UsageError(
+                f"{loaded.path}: the key {job.key} differs from {known} of {folder} only by case: "
+                "give the job another name, or the old one"
+            )
         old = before.pop(job.key, None)
         if old is None:
             added.append(job)
         elif old != replace(job, seq=0):
             changed.append(job)
     for job in _remade(folder, now):
-        old = before.pop(job.key, None)
         # A job that has given its items does so once, also if the new spec makes others of them.
-        if old is not None and old != replace(job, seq=0):
-            changed.append(job)
-    return Changes(plan=now, added=added, changed=changed, removed=list(before))
+        if job.key in before:
+            old = before.pop(job.key)
+            if old is None:
+                added.append(job)
+            elif old != replace(job, seq=0):
+                changed.append(job)
+    removed = [key for key, old in before.items() if old is not None]
+    return Changes(plan=now, added=added, changed=changed, removed=removed)

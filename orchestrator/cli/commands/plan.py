@@ -187,7 +187,7 @@ def _in_full(job: Job) -> dict[str, Any]:
 
 def _diff(output: Path, name: str, jobs: Iterator[Job]) -> dict[str, Any]:
     folder = find_batch(output, name)
-    before: dict[str, Job] = definitions(folder / LEDGER)
+    before = definitions(folder / LEDGER)
     added, changed = [], []
     for job in jobs:
         old = before.pop(job.key, None)
@@ -195,4 +195,5 @@ def _diff(output: Path, name: str, jobs: Iterator[Job]) -> dict[str, Any]:
             added.append(job.key)
         elif old != replace(job, seq=0):
             changed.append(job.key)
-    return {"batch": str(folder), "added": added, "changed": changed, "removed": list(before)}
+    removed = [key for key, old in before.items() if old is not None]
+    return {"batch": str(folder), "added": added, "changed": changed, "removed": removed}

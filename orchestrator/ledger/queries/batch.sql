@@ -41,8 +41,8 @@ UPDATE batch SET number = :batch_number;
 UPDATE batch SET platform = :platform, account = :account, series = :series;
 
 -- name: update_plan
--- Replaces the plan of the batch.
-UPDATE batch SET plan = :plan;
+-- Replaces the plan of the batch, by which what follows its last run has to be done again.
+UPDATE batch SET plan = :plan, completed_at = NULL;
 
 -- name: set_keeps_days
 -- Records how long the platform keeps what runs have made.

@@ -45,4 +45,4 @@ SELECT COALESCE(MAX(seq), -1) AS seq FROM jobs;
 
 -- name: select_definitions
 -- Lists the definitions of all jobs.
-SELECT key, definition FROM jobs;
+SELECT key, definition, status, error FROM jobs;

@@ -1,7 +1,8 @@
 -- name: update_job
--- Replaces the definition of a job that waits and has no open attempt.
+-- Replaces the definition of a job that waits and has no open attempt, or that ended without a run.
 UPDATE jobs SET definition = :definition, demand = :demand, priority = :priority
-WHERE seq = :seq AND lower(key) = lower(:key) AND status = 'WAITING'
+WHERE seq = :seq AND lower(key) = lower(:key) AND (status = 'WAITING'
+    OR NOT EXISTS (SELECT 1 FROM attempts WHERE job_seq = jobs.seq AND state <> 'failed'))
     AND NOT EXISTS (SELECT 1 FROM open_attempts WHERE job_seq = jobs.seq);
 
 -- name: skip_job
@@ -36,8 +37,8 @@ SELECT seq, CAST(definition AS json) ->> 'needs' AS needs FROM jobs
 WHERE status = 'WAITING' AND CAST(definition AS json) ->> 'needs' IS NOT NULL;
 
 -- name: select_by_key
--- Finds the place of a job in the spec.
-SELECT seq FROM jobs WHERE lower(key) = lower(:key);
+-- Finds the place of a job in the spec, and its status.
+SELECT seq, status FROM jobs WHERE lower(key) = lower(:key);
 
 -- name: select_rendered_late
 -- Lists the jobs that wait, or all of them, whose inputs are rendered when they start.
