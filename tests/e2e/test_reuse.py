@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,14 @@ def test_old_different_or_damaged_results_are_not_reused(command: Command) -> No
     }  # fmt: skip
     command.write("s.toml", spec(3, "0.001s"))
     assert command.run("run", "s.toml", "--json").json["reused"] == 0
+
+
+def test_earlier_batch_may_be_pruned_meanwhile(command: Command) -> None:
+    """What was copied before is reused; the other jobs run."""
+    command.write("s.toml", spec(3))
+    command.run("run", "s.toml")
+    pruned = replace(command, program="tests.support.disturbed_copies:main_pruned")
+    done = pruned.run("run", "s.toml", "--json")
+    assert (done.code, done.json["reused"], done.json["runs"]) == (0, 1, 2), done.err
+    assert "history not read" in done.err
+    assert command.run("verify", "r").code == 0

@@ -265,7 +265,7 @@ async def _own(batch: OpenBatch, options: SchedulerOptions, context: BatchContex
     if room.keeps_days is not None:
         await ledger.set_keeps_days(room.keeps_days)
     if not (options.is_aborting or context.force):
-        reused = await reuse_results(ledger, batch.folder, utc_now())
+        reused = await reuse_results(ledger, batch.folder, utc_now(), shard=options.shard)
         if context.watcher is not None:
             context.watcher.jobs_settled(reused)
     await _learn_clock(batch.client, attempts)

@@ -185,7 +185,7 @@ class ItemExpander:
         reused: list[tuple[int, str]] = []
         if self._may_take_results(sweep) and expansion.jobs:
             places, at = range(expansion.first_seq, end), self._utc_now()
-            await reuse_results(batch.ledger, batch.folder, at, places)
+            await reuse_results(batch.ledger, batch.folder, at, places, shard=self._shard)
             new = batch.reader.statuses(places)
             reused = [(seq, key) for seq, key, status in new if status is JobStatus.SUCCEEDED]
             self._observer.jobs_reused(len(reused))

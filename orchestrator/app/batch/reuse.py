@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,26 +16,33 @@ from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.history.series import earlier_batches
 from orchestrator.app.outputs.verification import check_files
 from orchestrator.collector.attempt_files import ATTEMPTS
-from orchestrator.errors import UsageError
+from orchestrator.errors import OutputLost, UsageError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import JobReport, Ledger, LedgerReader
 from orchestrator.ledger.reader import ALL
 from orchestrator.model.ids import BatchId, JobKey
 from orchestrator.model.jobs import Job, reuse_key
+from orchestrator.model.shard import Shard
 from orchestrator.model.states import JobStatus
-from orchestrator.store.disk_writes import flush_path, link_or_copy
+from orchestrator.store.disk_writes import flush_path, link_or_copy, translated
 
 Likeness = tuple[object, ...]
 
 
 async def reuse_results(
-    ledger: Ledger, folder: Path, now: datetime, places: range = ALL
+    ledger: Ledger,
+    folder: Path,
+    now: datetime,
+    places: range = ALL,
+    *,
+    shard: Shard | None = None,
 ) -> list[JobKey]:
     """
     Settles the jobs of a batch that may reuse the results of earlier jobs; returns which.
 
     Args:
         places: in the batch, of the jobs to look at.
+        shard: which of several processes this one is; None if it works alone.
 
     All files of a job are in place before the ledger counts it as settled.
     """
@@ -42,19 +51,23 @@ async def reuse_results(
     if not wanted:
         return settled
     oldest = now - timedelta(seconds=max(job.reuse_secs or 0 for job in _all(wanted)))
-    reuse = _Reuse(ledger=ledger, folder=folder, wanted=wanted, now=now)
-    for found in earlier_batches(folder, ledger.batch):
-        try:
-            with LedgerReader(found.folder / LEDGER) as source:
-                batch = source.batch()
-                if batch.ended_at is not None and batch.ended_at < oldest:
-                    break
-                for report in source.reports():
-                    settled += await reuse.settle(found.folder, report)
-        except UsageError as error:
-            LOG.warning("history_not_read", batch=str(found.folder), error=str(error))
-        if not wanted:
-            break
+    number = 0 if shard is None else shard.number
+    with LedgerReader(folder / LEDGER, checks=False) as reader:
+        reuse = _Reuse(
+            ledger=ledger, reader=reader, folder=folder, wanted=wanted, now=now, number=number
+        )
+        for found in earlier_batches(folder, ledger.batch):
+            try:
+                with LedgerReader(found.folder / LEDGER) as source:
+                    batch = source.batch()
+                    if batch.ended_at is not None and batch.ended_at < oldest:
+                        break
+                    for report in source.reports():
+                        settled += await reuse.settle(found.folder, report)
+            except UsageError as error:
+                LOG.warning("history_not_read", batch=str(found.folder), error=str(error))
+            if not wanted:
+                break
     return settled
 
 
@@ -76,13 +89,17 @@ class _Reuse:
     Gives the results of earlier jobs to the jobs of one batch.
 
     Attributes:
+        reader: of the batch; no stream of it may be open.
         wanted: the jobs that still want results; see `_wanted`.
+        number: of the process, among those that share the batch.
     """
 
     ledger: Ledger
+    reader: LedgerReader
     folder: Path
     wanted: dict[Likeness, list[Job]]
     now: datetime
+    number: int
 
     async def settle(self, earlier: Path, report: JobReport) -> list[JobKey]:
         """Settles a job with the results of an earlier one; returns its key, if there is one."""
@@ -94,9 +111,18 @@ class _Reuse:
         # Only one job of a batch reuses a run, because one job made it.
         job = next((one for one in self.wanted.get(likeness, ()) if _allows(one, age)), None)
         source = earlier / "jobs" / report.job.key
-        if job is None or not await to_thread.run_sync(_is_whole, source, report):
+        # Mostly a job that is equal to this one has taken the run: nothing is copied for that.
+        if job is None or report.run_id is None or self.reader.has_run(report.run_id):
             return []
-        await to_thread.run_sync(_put, source, self.folder / "jobs" / job.key)
+        if not await to_thread.run_sync(_is_whole, source, report):
+            return []
+        target = self.folder / "jobs" / job.key
+        try:
+            await to_thread.run_sync(_put, source, target, report, self.number)
+        except OutputLost as error:
+            # Mostly because `prune` has removed the earlier batch meanwhile.
+            LOG.warning("history_not_read", batch=str(earlier), error=str(error))
+            return []
         batch = report.reused_from or BatchId(earlier.name)
         if not await self.ledger.reuse(job.seq, report, batch, self.now):
             return []
@@ -116,18 +142,51 @@ def _is_whole(source: Path, report: JobReport) -> bool:
     return not check_files(source, report).problems
 
 
-def _put(source: Path, target: Path) -> None:
-    """Copies the folder of a job; it appears in one step."""
-    target.parent.mkdir(exist_ok=True)
-    part = target.parent / f".{target.name}.reused"
-    shutil.rmtree(part, ignore_errors=True)
-    # There, the job has the one attempt whose results it takes.
-    ignore = shutil.ignore_patterns(ATTEMPTS)
-    shutil.copytree(source, part, copy_function=link_or_copy, ignore=ignore)
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)
-    for path in (target, target.parent):
-        flush_path(path)
+def _put(source: Path, target: Path, report: JobReport, number: int) -> None:
+    """
+    Copies the folder of a job; it appears in one step.
+
+    Other processes that share the batch may do the same at the same time.
+
+    Raises:
+        DiskFull, OutputLost.
+    """
+    part = target.parent / f".{target.name}.{number}.reused"
+    old = part.with_suffix(".replaced")
+    with translated(str(target)):
+        target.parent.mkdir(exist_ok=True)
+        for path in (part, old):
+            shutil.rmtree(path, ignore_errors=True)
+        # There, the job has the one attempt whose results it takes.
+        ignore = shutil.ignore_patterns(ATTEMPTS)
+        shutil.copytree(source, part, copy_function=_link, ignore=ignore)
+        while not _is_renamed(part, target):
+            if _is_whole(target, report):
+                break
+            # Not removed at its place, where another process may put the same results.
+            with suppress(FileNotFoundError):
+                target.rename(old)
+        for path in (part, old):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in (target, target.parent):
+            flush_path(path)
+
+
+def _link(source: str, target: str) -> None:
+    # `copytree` would forget what kind of error it was.
+    with translated(target):
+        link_or_copy(source, target)
+
+
+def _is_renamed(part: Path, target: Path) -> bool:
+    """Renames a folder; False if the target exists, and is not empty."""
+    try:
+        part.rename(target)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+        return False
+    return True
 
 
 def _hashable(key: Likeness) -> Likeness:
