@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.support.command import Command, sweep
+from tests.support.command import Command, ServedPlatform, sweep, wait_until
 
 
 def rows(done: Any) -> dict[str, dict[str, Any]]:
@@ -31,6 +31,29 @@ def test_only_new_cells_of_a_sweep_run(command: Command) -> None:
     assert command.run("verify", "r").code == 0
     again = command.run("run", "s.toml", "--json")
     assert (again.json["runs"], rows(again)["job-1"]["reused_from"]) == (0, first.json["id"])
+
+
+def test_resumed_batch_does_not_count_the_costs_of_reused_runs(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """What an earlier batch has paid is no cost of a later one, also after its resume."""
+    command.write("s.toml", spec(2).replace("input = { ", "input = { cost_usd = 0.5, "))
+    assert command.run("run", "s.toml", "--json").json["cost_usd"] == 1
+    longer = spec(3).replace("input = { ", "input = { cost_usd = 0.5, ")
+    # The input of the others does not change, or they would not be reused.
+    longer = longer.replace("= 0.01", '= "{{ 2 if n == 3 else 0.01 }}"')
+    command.write("s.toml", longer)
+    before = len(platform.runs())
+    process = command.start("run", "s.toml")
+    wait_until(lambda: len(platform.runs()) > before, "the run of the new job")
+    process.terminate()
+    process.communicate()
+    assert process.code == 143
+    done = command.run("resume", "r", "--json")
+    assert (done.code, done.json["reused"], done.json["cost_usd"]) == (0, 2, 0.5)
+    assert {key: row["cost_usd"] for key, row in rows(done).items()} == {
+        "job-1": None, "job-2": None, "job-3": 0.5,
+    }  # fmt: skip
 
 
 def test_force_runs_everything(command: Command) -> None:
