@@ -12,6 +12,7 @@ from __future__ import annotations
 import html
 import json
 import os
+from _thread import allocate_lock
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -38,18 +39,24 @@ class Secrets:
         self._known: set[str] = set()
         self._forms: tuple[str, ...] = ()
         self._bytes: tuple[bytes, ...] = ()
+        # Batches of a Python program may begin in several threads at once. Not `threading.Lock`,
+        # which is the same: brief commands do not import that module.
+        self._adding = allocate_lock()
 
     def add(self, value: str, *, shortest: int = SHORTEST) -> None:
         """Keeps a value out of everything that is written from now on, unless it is too short."""
-        if len(value) < shortest or value in self._known:
+        if len(value) < shortest:
             return
-        self._known.add(value)
-        forms = {form for known in self._known for form in _forms_of(known)}
-        # The longest first: one may be a part of another.
-        self._forms = tuple(sorted(forms, key=len, reverse=True))
-        # Environment variables can hold bytes that are not UTF-8; Python keeps them as surrogates.
-        self._bytes = tuple(form.encode("utf-8", "surrogateescape") for form in self._forms)
-        self.longest_bytes = max(map(len, self._bytes))
+        with self._adding:
+            if value in self._known:
+                return
+            self._known.add(value)
+            forms = {form for known in self._known for form in _forms_of(known)}
+            # The longest first: one may be a part of another.
+            self._forms = tuple(sorted(forms, key=len, reverse=True))
+            # Environment variables can hold bytes that are not UTF-8: Python has surrogates.
+            self._bytes = tuple(form.encode("utf-8", "surrogateescape") for form in self._forms)
+            self.longest_bytes = max(map(len, self._bytes))
 
     def add_variables(
         self, names: Iterable[str], environment: Mapping[str, str] = os.environ

@@ -273,8 +273,15 @@ class Batch(BatchFiles):
         return [] if self._session is None else list(self._session.notes)
 
     def progress(self) -> Progress | None:
-        """The figures of the batch now; None before it runs."""
-        return None if self._session is None else self._session.progress()
+        """
+        The figures of the batch; None before it runs.
+
+        In its event loop they are those of now. Elsewhere they are at most some seconds old, and
+        None after its end.
+        """
+        if self._session is None or self._session.folder is None:
+            return None
+        return self._session.progress() or super().progress()
 
     def __repr__(self) -> str:
         return f"Batch({self._loaded.spec.batch.name!r})"

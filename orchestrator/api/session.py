@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from threading import get_ident
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -28,6 +29,7 @@ from orchestrator.app.setup.stop_request import StopRequest
 from orchestrator.errors import LeftEarly
 from orchestrator.event_log import LOG, LibrarySink, logging_through
 from orchestrator.ledger import LedgerReader
+from orchestrator.loop_clock import has_running_loop
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.ids import JobKey
 from orchestrator.model.progress import Progress
@@ -64,6 +66,7 @@ class Session:
         self.notes: list[str] = []
         self._current = Path()
         self._progress: Callable[[int], Progress] | None = None
+        self._thread = 0
         self._queue: deque[Event | Settled] = deque()
         self._readers: dict[Path, LedgerReader] = {}
         self._is_deaf = False
@@ -148,12 +151,14 @@ class Session:
         return event
 
     def progress(self) -> Progress | None:
-        """The figures of the batch now; None before it runs."""
-        return None if self._progress is None else self._progress(0)
+        """The figures of the batch now; None before it runs, and outside its event loop."""
+        if self._progress is None or get_ident() != self._thread or not has_running_loop():
+            return None
+        return self._progress(0)
 
     async def show(self, folder: Path, progress: Callable[[int], Progress]) -> None:  # noqa: ARG002
         """Keeps the source of the figures."""
-        self._progress = progress
+        self._progress, self._thread = progress, get_ident()
         self._has_begun.set()
         await anyio.sleep_forever()
 

@@ -24,6 +24,7 @@ from orchestrator import (
 from orchestrator.errors import JobsFailed, TooManyFailures
 from orchestrator.model.states import JobStatus
 from tests.api.simulated import simulated, sweep
+from tests.support.command import wait_until
 
 SPEC = """
 [batch]
@@ -152,6 +153,20 @@ async def test_progress_is_there_while_the_batch_runs(emulator: EmulatorHandle) 
             assert figures is not None
             assert figures.total == 2
             assert figures.done >= 1
+
+
+def test_progress_is_there_for_other_threads_and_after_the_end(emulator: EmulatorHandle) -> None:
+    """Another thread gets those that were recorded last; after the end there are none."""
+    batch = Batch(name="shops", jobs=[simulated("one", duration_secs=1.0)])
+    assert batch.progress() is None
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(batch.run_sync)
+        wait_until(lambda: batch.progress() is not None, "figures")
+        figures = batch.progress()
+        assert figures is not None
+        assert figures.total == 1
+        assert running.result().succeeded
+    assert batch.progress() is None
 
 
 async def test_batch_leaves_structlog_and_the_terminal_alone(

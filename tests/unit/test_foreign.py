@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -46,6 +48,19 @@ def test_secret_is_replaced_in_every_form(form: str) -> None:
         assert "wörd" not in text
         assert "w\\u00f6rd" not in text
         assert "w%C3%B6rd" not in text
+
+
+def test_secrets_that_threads_add_at_once_are_all_known() -> None:
+    """Batches of a Python program may begin in several threads."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    names = [f"secret-{number:04}" for number in range(48)]
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(SECRETS.add, names))
+    finally:
+        sys.setswitchinterval(interval)
+    assert plain(" ".join(names)) == " ".join(["[secret]"] * len(names))
 
 
 def test_secret_is_replaced_before_a_message_is_cut() -> None:
