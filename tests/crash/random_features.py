@@ -19,7 +19,9 @@ class Features:
         above: the condition of a row, on the index of its item; -1 for no condition.
         chunk: how many items make one profile; 0 for a profile of each.
         is_distinct: whether equal rows of several searches make one profile.
+        takes_output: whether rows are the elements of output records, and not items.
         fails: the jobs whose first attempt fails.
+        waits: the jobs that are started by a request that waits for their end (`mode = "sync"`).
         reuses: whether profiles and details take results of earlier batches.
         form: of the merged results; empty if they are not merged.
     """
@@ -29,7 +31,9 @@ class Features:
     above: int
     chunk: int
     is_distinct: bool
+    takes_output: bool
     fails: str
+    waits: str
     reuses: bool
     has_details: bool
     has_report: bool
@@ -93,10 +97,12 @@ class Features:
         )
 
     def _search(self) -> str:
+        elements = ", ".join(f'{{ q = "{{{{ q }}}}", index = {n} }}' for n in range(self.items))
         return (
             '[[jobs]]\nname = "search-{{ q }}"\n'
             f"matrix = {{ q = {{ range = [1, {self.searches}] }} }}\n"
-            + self._input("search", self.items, 'q = "{{ q }}"')
+            + ("collect = { output = true }\n" if self.takes_output else "")
+            + self._input("search", self.items, 'q = "{{ q }}"', f", output = [{elements}]")
         )
 
     def _profile(self) -> str:
@@ -106,6 +112,8 @@ class Features:
             more += f', where = "index > {self.above}"'
         if self.chunk:
             name, more = "profile-{{ source }}-{{ chunk }}", f"{more}, chunk = {self.chunk}"
+        if self.takes_output:
+            more += ", output = true"
         if self.is_distinct:
             name, fields, item = "profile-{{ n }}", '{ n = "index" }', 'n = "{{ n }}"'
             more += ", distinct = true"
@@ -132,11 +140,12 @@ class Features:
             "report", 1, f"runs = '{{{{ needs[\"{needs}\"].run_id }}}}'"
         )
 
-    def _input(self, kind: str, items: int, item: str) -> str:
+    def _input(self, kind: str, items: int, item: str, more: str = "") -> str:
+        mode = 'mode = "sync"\n' if kind == self.waits else ""
         fails = "fail_attempts = 1, " if kind == self.fails else ""
         return (
-            f"input = {{ {fails}duration_secs = {self.duration_secs}, cost_usd = {COST_USD}, "
-            f"items = {items}, item = {{ {item} }} }}\nexpect = {{ min_items = {items} }}\n"
+            f"{mode}input = {{ {fails}duration_secs = {self.duration_secs}, cost_usd = {COST_USD}, "
+            f"items = {items}, item = {{ {item} }}{more} }}\nexpect = {{ min_items = {items} }}\n"
         )
 
     def _reuse(self) -> str:
@@ -153,7 +162,9 @@ def draw(chance: random.Random) -> Features:
         above=chance.choice([-1, -1, chance.randrange(items)]),
         chunk=chunk,
         is_distinct=not chunk and chance.random() < 0.3,
+        takes_output=chance.random() < 0.3,
         fails=chance.choice(["", "", "search", "profile"]),
+        waits=chance.choice(["", "", "search", "profile", "report"]),
         reuses=chance.random() < 0.5,
         has_details=chance.random() < 0.5,
         has_report=chance.random() < 0.5,

@@ -48,7 +48,7 @@ def interrupted(command: Command, chance: random.Random) -> Answer:
 
 
 def _stopped(command: Command, chance: random.Random, stop: Callable[[Process], None]) -> Answer:
-    said = ""
+    said, before = "", len(_batches(command))
     for _ in range(STOPS):
         process = command.start(*_words(command), "--json")
         until = time.monotonic() + chance.uniform(0.1, 1.2)
@@ -56,11 +56,12 @@ def _stopped(command: Command, chance: random.Random, stop: Callable[[Process], 
             time.sleep(0.01)
         with suppress(ProcessLookupError):
             stop(process)
-        out, err = process.communicate()
+        _, err = process.communicate()
         said += err
         assert process.code in {0, 130, -signal.SIGKILL}, err
-        if process.code == 0:
-            return json.loads(out), said
+        if len(_batches(command)) > before and not _is_open(command):
+            # It may have been stopped when all was done.
+            return json.loads((_newest(command) / "summary.json").read_text()), said
     done = command.run(*_words(command), "--json")
     assert done.code == 0, said + done.err
     return done.json, said + done.err
@@ -68,8 +69,11 @@ def _stopped(command: Command, chance: random.Random, stop: Callable[[Process], 
 
 def _words(command: Command) -> tuple[str, ...]:
     """Begins a batch, or resumes the last one if it has not ended."""
-    folders = (command.folder / "output" / "shops").glob("2*")
-    return ("run", "shops.toml") if all(map(_has_ended, folders)) else ("resume", "shops")
+    return ("resume", "shops") if _is_open(command) else ("run", "shops.toml")
+
+
+def _is_open(command: Command) -> bool:
+    return not all(map(_has_ended, _batches(command)))
 
 
 def _has_ended(folder: Path) -> bool:
@@ -77,20 +81,51 @@ def _has_ended(folder: Path) -> bool:
     return summary.exists() and json.loads(summary.read_text())["exit_code"] == 0
 
 
+def _batches(command: Command) -> list[Path]:
+    return list((command.folder / "output" / "shops").glob("2*"))
+
+
+def _newest(command: Command) -> Path:
+    return max(_batches(command))
+
+
 def shared(command: Command, chance: random.Random) -> Answer:
     """Several processes, which nothing disturbs."""
+    return _shared(command, chance, kills=0)
+
+
+def shared_and_killed(command: Command, chance: random.Random) -> Answer:
+    """Several processes, of which some are killed and started again."""
+    return _shared(command, chance, kills=STOPS)
+
+
+def _shared(command: Command, chance: random.Random, *, kills: int) -> Answer:
     count = chance.randint(2, 3)
     words = ("run", "shops.toml", "--json", "--occurrence", DAY)
-    started = [
-        command.start(*words, "--shard", f"{number}/{count}") for number in range(1, count + 1)
-    ]
-    answers = [process.communicate() for process in started]
-    said = "".join(err for _, err in answers)
-    assert {process.code for process in started} == {0}, said
+
+    def start(number: int) -> Process:
+        return command.start(*words, "--shard", f"{number + 1}/{count}")
+
+    live = [start(number) for number in range(count)]
+    said = ""
+    for _ in range(kills):
+        time.sleep(chance.uniform(0.1, 1.2))
+        place = chance.randrange(count)
+        with suppress(ProcessLookupError):
+            os.killpg(live[place].pid, signal.SIGKILL)
+        _, err = live[place].communicate()
+        said += err
+        assert live[place].code in {0, -signal.SIGKILL}, said
+        if live[place].code != 0:
+            live[place] = start(place)
+    answers = [process.communicate() for process in live]
+    said += "".join(err for _, err in answers)
+    assert {process.code for process in live} == {0}, said
     return json.loads(answers[0][0]), said
 
 
-WAYS = [alone, shared, killed, interrupted] if IS_SOAK else [alone, shared]
+MORE = [killed, interrupted, shared_and_killed]
+WAYS = [alone, shared, *MORE] if IS_SOAK else [alone, shared]
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -101,16 +136,17 @@ def test_batch_with_random_features_is_whole(
     """Every job has run once and its items are there, in a first batch and in a later one."""
     chance = random.Random(f"{way.__name__} {seed}")  # noqa: S311 - to be repeatable
     features = draw(chance)
+    is_shared = way in (shared, shared_and_killed)
     faults = tmp_path / "faults.json"
     faults.write_text(json.dumps({**FAULTS, "seed": seed}))
     words = ("--faults", str(faults)) if chance.random() < 0.5 else ()
     with served_platform(tmp_path / "platform", *words) as platform:
         variables = {**platform.variables(), **QUICK}
-        if way is shared:
+        if is_shared:
             variables["ORCHESTRATOR_LEDGER"] = server.url
         command = Command(folder=tmp_path, variables=variables, program=HURRIED)
         command.write("shops.toml", features.spec())
-        batches = [features.runs] if way is shared else [features.runs, features.later_runs]
+        batches = [features.runs] if is_shared else [features.runs, features.later_runs]
         for runs in batches:
             summary, said = way(command, chance)
             # The lists of a faulty platform show the last runs a moment later.
@@ -121,10 +157,6 @@ def test_batch_with_random_features_is_whole(
             assert (len(seen), started_twice(seen)) == (runs, []), shown
             assert most_at_once(seen) <= features.max_runs, shown
             _check_files(command, features, shown)
-
-
-def _newest(command: Command) -> Path:
-    return max((command.folder / "output" / "shops").glob("2*"))
 
 
 def _counts(summary: dict[str, Any]) -> dict[str, int]:
