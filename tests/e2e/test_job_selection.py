@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +80,23 @@ def test_backfill_runs_the_missing_days(command: Command) -> None:
     assert len(done.out.splitlines()) == 2
     again = command.run("run", "s.toml", "--dates", "2026-11-01..2026-11-03")
     assert (again.code, again.err.count(": skipped, because")) == (0, 3)
+
+
+def test_backfill_completes_a_day_that_was_killed_after_its_last_run(command: Command) -> None:
+    """Results that a killed process has not merged are merged; the runs are not repeated."""
+    command.write("s.toml", DAILY + '[results]\nformat = "jsonl"\n')
+    days = ("run", "s.toml", "--dates", "2026-11-02..2026-11-03", "--json")
+    first = [json.loads(line)["folder"] for line in command.run(*days).out.splitlines()]
+    folder = Path(first[0])
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as db, db:
+        db.execute("UPDATE batch SET completed_at = NULL")
+    shutil.rmtree(folder / "results")
+    again = command.run(*days)
+    assert (again.code, again.err.count(": skipped, because")) == (0, 1), again.err
+    (line,) = again.out.splitlines()
+    assert (json.loads(line)["folder"], json.loads(line)["runs"]) == (str(folder), 1)
+    assert len((folder / "results" / "items.jsonl").read_text().splitlines()) == 10
+    assert command.run(*days).err.count(": skipped, because") == 2
 
 
 @pytest.mark.parametrize("words", [["--date", "today"], ["--dates", "2026-11-03..2026-11-01"]])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,19 @@ def test_resumed_batch_does_not_count_the_costs_of_reused_runs(
     assert {key: row["cost_usd"] for key, row in rows(done).items()} == {
         "job-1": None, "job-2": None, "job-3": 0.5,
     }  # fmt: skip
+
+
+def test_batch_that_ended_late_is_reused(command: Command) -> None:
+    """A newer batch that ended long ago does not hide an older one that was resumed since."""
+    command.write("s.toml", spec(2))
+    first = command.run("run", "s.toml", "--json").json["id"]
+    command.write("s.toml", spec(2).replace("items = 2", "items = 3"))
+    newer = Path(command.run("run", "s.toml", "--json").json["folder"])
+    with closing(sqlite3.connect(newer / "ledger.sqlite")) as db, db:
+        db.execute("UPDATE batch SET ended_at = '2020-01-01T00:00:00.000000Z'")
+    command.write("s.toml", spec(2))
+    done = command.run("run", "s.toml", "--json")
+    assert {row["reused_from"] for row in rows(done).values()} == {first}
 
 
 def test_force_runs_everything(command: Command) -> None:

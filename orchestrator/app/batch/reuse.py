@@ -57,11 +57,11 @@ async def reuse_results(
             ledger=ledger, reader=reader, folder=folder, wanted=wanted, now=now, number=number
         )
         for found in earlier_batches(folder, ledger.batch):
+            # One before it may have ended later: it was resumed, or its failed jobs were retried.
+            if found.batch.ended_at is not None and found.batch.ended_at < oldest:
+                continue
             try:
                 with LedgerReader(found.folder / LEDGER) as source:
-                    batch = source.batch()
-                    if batch.ended_at is not None and batch.ended_at < oldest:
-                        break
                     for report in source.reports():
                         settled += await reuse.settle(found.folder, report)
             except UsageError as error:

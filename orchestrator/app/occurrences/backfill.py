@@ -7,16 +7,17 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from orchestrator.app.batch.batch_call import drive_batch
-from orchestrator.app.batch.lifecycle import resume_batch
+from orchestrator.app.batch.lifecycle import complete_batch, resume_batch
 from orchestrator.app.batch_folders import survey
 from orchestrator.app.occurrences.schedules import occurrence_of
 from orchestrator.app.occurrences.spec_run import SpecRun, run_new
 from orchestrator.ledger import BatchLock
+from orchestrator.model.batches import Batch
 
 
 async def backfill(run: SpecRun, days: Sequence[date]) -> int:
     """
-    Runs a batch for each day without a successful one, and resumes interrupted ones.
+    Runs a batch for each day without a successful one; resumes or completes one that was left.
 
     Returns:
         The code of the first day that stops early, which ends the command. Otherwise 1 if jobs
@@ -32,17 +33,32 @@ async def backfill(run: SpecRun, days: Sequence[date]) -> int:
             for one in survey(run.home).found
             if one.batch.occurrence == occurrence and series.agrees(one.batch.series)
         ]
-        if any(one.batch.is_done and one.batch.exit_code == 0 for one in of_day):
+        succeeded = [one for one in of_day if one.batch.is_done and one.batch.exit_code == 0]
+        if any(_is_whole(run, one.batch) for one in succeeded):
             note(f"{day}: skipped, because a batch of this day has succeeded")
             continue
         note(f"{day}:")
         begun = next((one.folder for one in of_day if not one.batch.is_done), None)
-        code = await (run_new(run, day) if begun is None else _resume_day(run, begun))
+        if succeeded:
+            code = await _complete_day(run, succeeded[0].folder)
+        else:
+            code = await (run_new(run, day) if begun is None else _resume_day(run, begun))
         # Failed jobs concern one day; what stops a batch early would stop the next one too.
         if code not in (0, 1):
             return code
         worst = max(worst, code)
     return worst
+
+
+def _is_whole(run: SpecRun, batch: Batch) -> bool:
+    """Whether a batch that has ended lacks nothing, such as results that its process has merged."""
+    owes_news = batch.owes_news and run.context.announcer is not None
+    return batch.completed_at is not None and not owes_news
+
+
+async def _complete_day(run: SpecRun, folder: Path) -> int:
+    with BatchLock(folder):
+        return await drive_batch(complete_batch, folder, run.context)
 
 
 async def _resume_day(run: SpecRun, folder: Path) -> int:

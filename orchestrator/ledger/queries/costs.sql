@@ -1,5 +1,5 @@
 -- name: set_cost
--- Records what the run of an attempt has cost, unless a later question was answered. A reused run costs its own batch.
+-- Records what the run of an attempt has cost, unless a later question was answered or the run is reused.
 UPDATE attempts SET cost_usd = COALESCE(:cost_usd, cost_usd), cost_at = :cost_at
 WHERE run_id = :run_id AND job_seq = (
     SELECT job_seq FROM attempts WHERE run_id = :run_id AND resurrects IS NULL)
