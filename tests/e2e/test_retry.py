@@ -42,6 +42,19 @@ def test_retry_starts_only_the_selected_jobs(command: Command) -> None:
     assert attempts == {"good": 1, "bad-1": 2, "bad-2": 1}
 
 
+def test_retry_without_a_job_to_retry_does_not_pass_for_success(command: Command) -> None:
+    """A batch that is not whole gives 1 and a reason; one that is whole gives 0."""
+    command.write("spec.toml", FAILING)
+    command.run("run", "spec.toml")
+    done = command.run("retry", "b", "--select", "name:none")
+    assert (done.code, "not selected: 2" in done.err) == (1, True), done.err
+    unfinished(command)
+    done = command.run("retry", "sweep")
+    assert (done.code, "orchestrator resume output/sweep/" in done.err) == (1, True), done.err
+    assert command.run("resume", "sweep").code == 0
+    assert command.run("retry", "sweep").code == 0
+
+
 def test_selection_without_a_meaning_is_refused(command: Command) -> None:
     """The error for a word that is not a condition shows an example of one."""
     command.write("spec.toml", FAILING)
@@ -109,6 +122,15 @@ def test_removed_job_that_returns_is_started(command: Command) -> None:
     command.write("sweep.toml", whole)
     done = command.run("resume", "sweep", "--accept-changes", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 2), done.err
+
+
+def test_changes_of_a_spec_that_is_gone_are_not_accepted(command: Command) -> None:
+    """The call says which file it needs, and starts nothing with the old spec."""
+    unfinished(command)
+    (command.folder / "sweep.toml").unlink()
+    done = command.run("resume", "sweep", "--accept-changes")
+    assert (done.code, "sweep.toml is not a file" in done.err) == (2, True), done.err
+    assert command.run("resume", "sweep").code == 0
 
 
 def test_key_that_differs_only_by_case_is_refused(command: Command) -> None:

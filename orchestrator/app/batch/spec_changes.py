@@ -63,12 +63,17 @@ def handle_changes(
         note: gets the report.
 
     Raises:
-        UsageError: the changes must be applied, and the spec has mistakes; nothing is changed.
+        UsageError: the changes must be applied, and the spec has mistakes or is not there; nothing
+            is changed.
     """
     with LedgerReader(folder / LEDGER) as reader:
         plan = reader.batch().plan
     path = Path(plan.spec_path) if loaded is None else loaded.path
     if loaded is None and not path.is_file():
+        if accept:
+            raise UsageError(
+                f"{folder}: --accept-changes needs the spec of this batch, and {path} is not a file"
+            )
         return
     if accept:
         _apply_changes(folder, loaded or load_spec(path), plan, note)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.app.batch.lifecycle import resume_batch
-from orchestrator.app.batch_folders import LEDGER, find_batch
+from orchestrator.app.batch_folders import LEDGER, display, find_batch
 from orchestrator.app.notifications.announcement import announcing
 from orchestrator.app.outputs.collection import collect_batch
 from orchestrator.app.outputs.foreign_runs import refuse_to_start
@@ -23,10 +24,12 @@ from orchestrator.cli.batch_report import report
 from orchestrator.cli.batch_run import drive, make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
+from orchestrator.cli.streams import write_lines
 from orchestrator.ledger import BatchLock, LedgerReader
 from orchestrator.ledger.amendments import set_waiting
 from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.records import JobReport
+from orchestrator.model.batches import BatchState
 from orchestrator.model.selection import Keys, Selection, parse_selection
 from orchestrator.model.states import FAILED_JOB_STATUSES
 
@@ -41,7 +44,7 @@ def call(options: argparse.Namespace) -> int:
         chosen = _failed(folder, selection)
         if options.dry_run or not chosen:
             _print_jobs(chosen, as_json=options.json)
-            return 0
+            return 0 if options.dry_run else _left_code(folder)
         context = make_context(options, settings)
         wanted = {job.job.seq for job in chosen}
         with LedgerReader(folder / LEDGER) as reader:
@@ -72,6 +75,20 @@ def _failed(folder: Path, selection: Selection) -> list[JobReport]:
             if report.status in FAILED_JOB_STATUSES
             and selection.matches(report.job.key, report.status, report.job.tags)
         ]
+
+
+def _left_code(folder: Path) -> int:
+    """The exit code where no job is retried; says what is wrong with a batch that is not whole."""
+    with LedgerReader(folder / LEDGER) as reader:
+        batch, counts = reader.batch(), reader.jobs_by_status()
+        if batch.state is BatchState.ENDED and batch.exit_code == 0:
+            return 0
+    failed = sum(counts.get(status, 0) for status in FAILED_JOB_STATUSES)
+    if failed:
+        write_lines(f"jobs that failed and are not selected: {failed}", sys.stderr)
+    else:
+        write_lines(f"the batch is not whole: orchestrator resume {display(folder)}", sys.stderr)
+    return 1
 
 
 def _print_jobs(chosen: Sequence[JobReport], *, as_json: bool) -> None:
