@@ -34,6 +34,7 @@ from orchestrator.ledger.rows import (
     progress_of,
     remedy_of,
     report_of,
+    row_of_batch,
     run_object_of,
     stored,
     waiting_of,
@@ -305,15 +306,15 @@ class LedgerReader:
 
     def waits(self) -> list[Wait]:
         """Why jobs wait, as the process that drives the batch last recorded."""
-        return waits_of(self._execute("select_waits").fetchone()["waits"])
+        return waits_of(row_of_batch(self._execute("select_waits").fetchone())["waits"])
 
     def progress(self) -> Progress | None:
         """The figures that the process of a live batch last recorded; None when it did not."""
-        return progress_of(self._execute("select_progress").fetchone()["progress"])
+        return progress_of(row_of_batch(self._execute("select_progress").fetchone())["progress"])
 
     def is_shared(self) -> bool:
         """Whether several processes share the batch, and each records its own figures."""
-        return bool(self._execute("select_sharing").fetchone()["is_shared"])
+        return bool(row_of_batch(self._execute("select_sharing").fetchone())["is_shared"])
 
     def oldest_runs(self, most: int) -> list[LiveRun]:
         """Some of the runs in progress of all processes, the oldest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -202,6 +202,29 @@ def test_deleted_ledger_is_an_error_that_names_its_place(tmp_path: Path, in_post
     discard(tmp_path / "ledger.sqlite")
     with pytest.raises(BatchNotFound, match="has no ledger of the batch"):
         LedgerReader(tmp_path / "ledger.sqlite")
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        LedgerReader.batch,
+        LedgerReader.totals,
+        LedgerReader.waits,
+        LedgerReader.progress,
+        LedgerReader.is_shared,
+    ],
+    ids=lambda read: read.__name__,
+)
+def test_ledger_that_is_deleted_while_it_is_read_is_an_error(
+    tmp_path: Path, in_postgres: str, read: Callable[[LedgerReader], object]
+) -> None:
+    """A night may remove an old batch that another process is just looking at."""
+    make_ledger(tmp_path)
+    with LedgerReader(tmp_path / "ledger.sqlite") as reader:
+        reader.batch()
+        discard(tmp_path / "ledger.sqlite")
+        with pytest.raises(BatchNotFound, match="another process has deleted this batch"):
+            read(reader)
 
 
 def test_text_with_nul_is_stored(tmp_path: Path, in_postgres: str) -> None:
