@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from orchestrator.model.attempts import Attempt, Collected, Outcome
-from orchestrator.model.ids import Mark
+from orchestrator.model.ids import JobKey, Mark
 from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.jobs import Target
 from orchestrator.model.runs import Run
@@ -40,8 +40,8 @@ class Observer(Protocol):
     def job_queued(self, seq: int, target: Target) -> None:
         """A job that was made of an item waits for its first start."""
 
-    def jobs_reused(self, jobs: int) -> None:
-        """So many new jobs have the results of earlier batches."""
+    def jobs_reused(self, keys: Sequence[JobKey]) -> None:
+        """New jobs have the results of earlier batches."""
 
     def items_not_read(self, source: str, error: str) -> None:
         """The items of a job cannot be read, so no jobs are made of them."""

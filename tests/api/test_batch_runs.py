@@ -135,6 +135,24 @@ async def test_two_batches_share_one_loop(emulator: EmulatorHandle) -> None:
         assert sum("job_settled" in line for line in log) == 2
 
 
+async def test_reused_jobs_that_items_become_are_settled_too(emulator: EmulatorHandle) -> None:
+    """A program that takes results from the jobs as they come misses none of them."""
+    rows = {"needs": "list", "fields": ["index"]}
+    jobs = [
+        simulated("list", items=3),
+        simulated("part-{{ index }}", n="{{ index }}", reuse_="1h", matrix_={"rows": rows}),
+    ]
+    for _ in range(2):
+        async with Batch(name="shops", jobs=jobs) as batch:
+            assert sorted([job.key async for job in batch]) == [
+                "list",
+                "part-0",
+                "part-1",
+                "part-2",
+            ]
+    assert len(emulator.runs()) == 5
+
+
 def test_threads_run_batches(emulator: EmulatorHandle) -> None:
     """Threads other than the main one run batches, and no signal handler is installed."""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]

@@ -179,16 +179,16 @@ class ItemExpander:
 
     async def _queue(
         self, sweep: ItemSweep, expansion: Expansion, into: TakesJobs
-    ) -> list[tuple[int, str]]:
+    ) -> list[tuple[int, JobKey]]:
         """Hands on the new jobs that wait for a start; returns those that have results already."""
         batch, end = self._batch, expansion.first_seq + expansion.jobs
-        reused: list[tuple[int, str]] = []
+        reused: list[tuple[int, JobKey]] = []
         if self._may_take_results(sweep) and expansion.jobs:
             places, at = range(expansion.first_seq, end), self._utc_now()
             await reuse_results(batch.ledger, batch.folder, at, places, shard=self._shard)
             new = batch.reader.statuses(places)
             reused = [(seq, key) for seq, key, status in new if status is JobStatus.SUCCEEDED]
-            self._observer.jobs_reused(len(reused))
+            self._observer.jobs_reused([key for _, key in reused])
             if self._shard is not None:
                 await batch.ledger.free_added(expansion)
         into.note_expansion(expansion)

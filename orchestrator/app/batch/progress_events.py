@@ -94,9 +94,11 @@ class BatchEvents:
         """Counts a job that waits for its first start."""
         self._tracker.job_queued(seq, target)
 
-    def jobs_reused(self, jobs: int) -> None:
+    def jobs_reused(self, keys: Sequence[JobKey]) -> None:
         """Counts jobs that have the results of earlier batches."""
-        self._tracker.jobs_over(JobStatus.SUCCEEDED, [None] * jobs, "")
+        self._tracker.jobs_over(JobStatus.SUCCEEDED, [None] * len(keys), "")
+        if self._watcher is not None:
+            self._watcher.jobs_settled(keys)
 
     def items_not_read(self, source: str, error: str) -> None:
         """Warns that no jobs can be made of the items of a job."""
