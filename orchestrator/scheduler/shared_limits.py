@@ -223,7 +223,7 @@ class SharedLimits:
             max_runs=limits.max_runs,
             max_memory_mbytes=limits.max_memory_mbytes,
             max_cost_usd=limits.max_cost_usd,
-            pool_limits=limits.pools,
+            pool_limits={name: limits.pool(name) for name in claim.pools},
             failures=self._failures.limit,
             sample=self._failures.sample,
         )

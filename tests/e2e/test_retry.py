@@ -133,6 +133,26 @@ def test_changes_of_a_spec_that_is_gone_are_not_accepted(command: Command) -> No
     assert command.run("resume", "sweep").code == 0
 
 
+def test_jobs_of_a_pool_that_the_spec_no_longer_has_go_on(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """A live run is continued and a failed job retried: a pool that is gone limits nothing."""
+    plain = sweep(jobs=2, duration_secs=0.5, outcome="FAILED")
+    pool = "[pools]\nshop = { max_runs = 1 }\n"
+    pooled = sweep(jobs=2, job='pools = ["shop"]', duration_secs=0.5, outcome="FAILED")
+    command.write("sweep.toml", pooled + pool)
+    process = command.start("run", "sweep.toml")
+    latest = command.folder / "output" / "sweep" / "latest"
+    wait_until(lambda: len(platform.runs_of(latest)) == 1, "a run")
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    command.write("sweep.toml", plain)
+    done = command.run("resume", "sweep", "--accept-changes")
+    assert done.code == 1, done.err
+    done = command.run("retry", "sweep", "--json")
+    assert (done.code, done.json["runs"]) == (1, 4), done.err
+
+
 def test_key_that_differs_only_by_case_is_refused(command: Command) -> None:
     """The message names both keys, nothing is changed, and the batch can still be resumed."""
     unfinished(command)

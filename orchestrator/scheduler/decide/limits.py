@@ -71,6 +71,10 @@ class Limits:
     pools: Mapping[str, PoolLimits] = field(default_factory=dict)
     max_cost_usd: Decimal | None = None
 
+    def pool(self, name: str) -> PoolLimits:
+        """The limits of a pool; none of one that a change has removed, and that jobs still name."""
+        return self.pools.get(name, PoolLimits())
+
     def refusal(self, claim: Claim) -> str | None:
         """Why a claim can never be taken, however long it waits; None when it can."""
         if self.max_memory_mbytes is not None and claim.memory_mbytes > self.max_memory_mbytes:
@@ -85,6 +89,6 @@ class Limits:
                 f"{money(self.max_cost_usd)} for the whole batch"
             )
         for name in claim.pools:
-            if self.pools[name].max_runs == 0 or self.pools[name].starts_per_minute == 0:
+            if 0 in (self.pool(name).max_runs, self.pool(name).starts_per_minute):
                 return f"is in pool {name}, which allows no run at all"
         return None

@@ -7,7 +7,7 @@ is in use than is allowed. `now` is always the caller's monotonic clock, in seco
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 
 from orchestrator.errors import OrchestratorError
@@ -49,8 +49,8 @@ class Usage:
         self.others = OthersUse()
         self.gate = Gate()
         self.capacity = CapacityEstimate()
-        self._pool_runs = dict.fromkeys(limits.pools, 0)
-        self._pool_starts: dict[str, deque[float]] = {name: deque() for name in limits.pools}
+        self._pool_runs: Counter[str] = Counter()
+        self._pool_starts: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def blocked(self, claim: Claim, now: float) -> Blocked | None:
         """Why a claim cannot be taken now; None when it can."""
@@ -112,9 +112,7 @@ class Usage:
             at: on the monotonic clock.
         """
         for name in pools:
-            # The pool of an earlier start may have been removed from the spec.
-            if name in self._pool_starts:
-                self._pool_starts[name].append(at)
+            self._pool_starts[name].append(at)
 
     def hold(self, claim: Claim) -> None:
         """Takes a claim for a run that was started already, even beyond the limits."""
@@ -175,7 +173,7 @@ class Usage:
 
     def _blocked_by_pools(self, claim: Claim, now: float) -> Blocked | None:
         for name in claim.pools:
-            pool, runs = self.limits.pools[name], self._pool_runs[name]
+            pool, runs = self.limits.pool(name), self._pool_runs[name]
             if pool.max_runs is not None and runs >= pool.max_runs:
                 return Blocked(
                     reason=f"pool {name} has {runs} of {pool.max_runs} runs", limits=_limit(name)
