@@ -156,6 +156,9 @@ def mirror_batches(output: Path, name: str = "") -> Sequence[Row]:
                 found = session.query("select_spec", id=row["id"]).fetchone()
                 if found is not None:  # else deleted just now
                     _make_mirror(folder, address, found["spec_name"], found["spec"])
+                    # Deleted meanwhile: a folder without a ledger would stay for ever.
+                    if session.query("select_spec", id=row["id"]).fetchone() is None:
+                        shutil.rmtree(folder, ignore_errors=True)
     return rows
 
 

@@ -223,6 +223,8 @@ def remove(folder: Path) -> None:
         folder.rename(gone)
         # A ledger in PostgreSQL: else every machine would make a folder for it again.
         discard(gone / LEDGER)
+        # A command of this machine may have made one while the server still had the ledger.
+        shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(gone, ignore_errors=True)
     following = newest(folder.parent)
     if following is not None:

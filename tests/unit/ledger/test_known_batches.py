@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.app.batch_folders import survey
+from orchestrator.app.history import prune
 from orchestrator.ledger import create_ledger, location, stores
 from orchestrator.ledger.amendments import set_number
 from orchestrator.ledger.connection import connect
 from orchestrator.ledger.known_batches import published_batches, read_batch
+from orchestrator.ledger.postgres.address import Address
 from orchestrator.ledger.postgres.deployment import connect as open_connection
 from tests.support.builders import make_batch, make_job
 
@@ -69,6 +72,40 @@ def test_folder_of_a_batch_that_the_server_does_not_have_is_named(home: Path) ->
     known = survey(home)
     assert [one.batch.id for one in known.found] == [SECOND, UNPUBLISHED]
     assert [one.folder.name for one in known.unreadable] == [FIRST]
+
+
+def test_removal_leaves_no_folder_that_was_made_meanwhile(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another command misses the folder while the server still has the ledger, and makes one."""
+
+    def look_and_discard(path: Path) -> None:
+        survey(home)
+        assert (home / FIRST / "ledger.json").exists()
+        stores.discard(path)
+
+    monkeypatch.setattr(prune, "discard", look_and_discard)
+    prune.remove(home / FIRST)
+    assert not (home / FIRST).exists()
+    assert survey(home).unreadable == []
+
+
+def test_folder_is_not_made_for_a_batch_that_is_deleted_meanwhile(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server had the batch when it was asked, and has not when the folder is there."""
+    elsewhere = home.parent / "elsewhere" / "nightly"
+
+    def delete_and_write(made: Path, address: Address, batch_id: str) -> None:
+        with closing(stores.connect(home / FIRST / "ledger.sqlite")) as session:
+            session.query("delete_batch")
+        location.write_pointer(made, address, batch_id)
+
+    shutil.copytree(home / SECOND, elsewhere / SECOND)
+    monkeypatch.setattr(stores, "write_pointer", delete_and_write)
+    known = survey(elsewhere)
+    assert ([one.batch.id for one in known.found], known.unreadable) == ([SECOND], [])
+    assert not (elsewhere / FIRST).exists()
 
 
 def test_file_that_is_the_same_is_not_opened_again(tmp_path: Path) -> None:
