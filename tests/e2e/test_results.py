@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,19 @@ def test_new_items_are_recognised_after_pruning_and_failures(command: Command) -
     assert len(rows(merge(command, text) / "items.jsonl")) == 2
     assert rows(merge(command, text.replace("items = 2", "items = 0")) / "items.jsonl") == []
     assert command.run("prune", "merged", "--keep-last", "1").code == 0
+    assert rows(merge(command, text) / "items.jsonl") == []
+
+
+def test_items_that_a_killed_retry_has_collected_are_known(command: Command) -> None:
+    """They count as seen, though the process died before it merged them."""
+    text = spec('unique = "index"\nnew_only = true')
+    folder = merge(command, text).parent
+    for path, change in {
+        folder / "ledger.sqlite": "UPDATE batch SET completed_at = NULL",
+        next(folder.parent.glob(".seen/*/keys.sqlite")): "DELETE FROM keys",
+    }.items():
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute(change)
     assert rows(merge(command, text) / "items.jsonl") == []
 
 

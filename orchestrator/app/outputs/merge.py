@@ -26,7 +26,7 @@ from orchestrator.app.outputs.item_files import sources_of
 from orchestrator.errors import UsageError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import Ledger, LedgerReader
-from orchestrator.model.batches import Batch, BatchState, ResultsPlan
+from orchestrator.model.batches import Batch, ResultsPlan
 from orchestrator.results.distinct_keys import Seen, seen_by
 from orchestrator.results.item_source import NotMerged
 from orchestrator.results.known_keys import remember
@@ -151,12 +151,14 @@ def seen_before(folder: Path, plan: ResultsPlan) -> Iterator[Seen]:
 
 
 def _remember(earlier: Found, plan: ResultsPlan, seen: Seen) -> None:
-    """Records the keys of an earlier batch, if they are not recorded yet."""
+    """Records the keys of an earlier batch, unless its merge has."""
     batch = earlier.batch
+    # A batch that was retried or resumed after its merge has new items until the next one.
+    is_merged = batch.completed_at is not None
     try:
-        if not seen.has_batch(batch.id, plan.unique):
+        if not (is_merged and seen.has_batch(batch.id, plan.unique)):
             remember(partial(sources_of, earlier.folder), plan.unique, seen)
-            if batch.state is BatchState.ENDED:
+            if is_merged:
                 seen.add_batch(batch.id, plan.unique)
     except (UsageError, NotMerged) as error:
         # This batch is merged even if an earlier one cannot be read.
