@@ -199,6 +199,17 @@ def test_restarts_by_a_supervisor_send_one_notification(calls: NotifiedCalls) ->
     assert calls.receiver.pings == ["5", "start", ""]
 
 
+def test_resume_with_nothing_to_do_is_pinged_and_not_notified_again(calls: NotifiedCalls) -> None:
+    """The switch is told of the end of each start; the budget still stops the batch."""
+    calls.write(jobs=2, cost_usd=0.5)
+    spec = calls.command.folder / "s.toml"
+    batch = "max_cost_usd = 0.5\n[defaults]\nmax_total_charge_usd = 0.5\n[[jobs]]"
+    spec.write_text(spec.read_text().replace("[[jobs]]", batch, 1))
+    assert [calls.call("run", "s.toml").code, calls.call("resume", "night").code] == [3, 3]
+    assert calls.receiver.pings == ["start", "3", "start", "3"]
+    assert len(calls.receiver.titles) == 1
+
+
 def test_batch_that_is_given_up_is_named_in_a_notification_once(calls: NotifiedCalls) -> None:
     """After two resumes, only a person can resume it, and the notification says how."""
     calls.write()

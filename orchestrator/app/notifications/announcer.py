@@ -55,6 +55,7 @@ class Announcer:
         told: all exit codes that were announced, also of earlier batches.
         has_begun: whether work on a batch has begun.
         before: how the batch before the current one ended; None before that is read.
+        owes_ping: whether the switch was told of a start, and of no end since.
     """
 
     addresses: Addresses
@@ -64,6 +65,7 @@ class Announcer:
     told: set[int] = field(default_factory=set)
     has_begun: bool = False
     before: Ending | None = None
+    owes_ping: bool = False
 
     def of_earlier(self) -> Announcer:
         """The same for a batch of an earlier occurrence: the switch is this occurrence's."""
@@ -93,6 +95,7 @@ class Announcer:
 
             await to_thread.run_sync(read)
         if is_first:
+            self.owes_ping = True
             await self._ping("start", "", min(SIGNAL_SECS, self.timeout_secs))
 
     async def announce(self, result: Result, code: int) -> None:
@@ -106,6 +109,7 @@ class Announcer:
 
         self.code = code
         self.told.add(code)
+        owes_ping, self.owes_ping = self.owes_ping, False
         if not result.is_news:
             return
         with ExitStack() as stack:
@@ -122,9 +126,10 @@ class Announcer:
                 LOG.warning("lease_lost", error=str(error))
                 return
             announced_end, announced_news = before
-            if end == announced_end:
+            # A resume with nothing to do keeps the end, and the switch was told of its start.
+            if end == announced_end and not owes_ping:
                 return
-            is_repeated = ending.key == announced_news
+            is_repeated = end == announced_end or ending.key == announced_news
             message, is_worth_it = self._message(result, ending)
             await self._send(code, message, notifies=is_worth_it and not is_repeated)
 
