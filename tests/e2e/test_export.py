@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,15 @@ def test_export_of_an_unknown_day_or_batch_is_an_error(command: Command, batch: 
     assert command.run("export", "nothing", "--format", "csv").code == 2
     done = command.run("export", "plain", "--format", "csv", "--to", str(batch))
     assert (done.code, "is a folder: name a file" in done.err) == (2, True)
+
+
+def test_export_to_a_pipe_is_refused(command: Command, batch: Path) -> None:
+    """The pipe stays: a file in its place would leave its reader waiting."""
+    pipe = batch / "pipe"
+    os.mkfifo(pipe)
+    done = command.run("export", "plain", "--format", "csv", "--to", str(pipe))
+    assert (done.code, "is a pipe or a device" in done.err) == (2, True), done.err
+    assert pipe.is_fifo()
 
 
 def test_run_names_the_table(command: Command) -> None:

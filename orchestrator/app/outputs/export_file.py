@@ -71,6 +71,9 @@ def export(
     target = target or _default_target(folders[-1], format_, since)
     if target.is_dir():
         raise UsageError(f"{target} is a folder: name a file, or - for standard output")
+    if target.exists() and not target.is_file():
+        # The table takes the place of what has the name, so a pipe's reader would wait for ever.
+        raise UsageError(f"{target} is a pipe or a device: name a file, or - for standard output")
     plan = _plan(folders[-1], format_)
     with (
         _workplace(target) as part,
