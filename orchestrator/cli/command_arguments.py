@@ -45,6 +45,11 @@ def add_collect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("batch", metavar="BATCH", nargs="?", help=BATCH_HELP)
     add_runs(parser)
     add_select(parser, "which jobs to collect")
+    parser.add_argument(
+        "--online",
+        action="store_true",
+        help="also download what the platform holds more than the disk",
+    )
     for name in ("run", "input"):
         parser.add_argument(
             f"--{name}-json",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
 from tests.support.command import (
     HURRIED,
-    LONGEST_SECS,
     Command,
     ServedPlatform,
     served_platform,
@@ -59,12 +57,7 @@ def test_deleted_dataset_is_an_error(command: Command, platform: ServedPlatform)
     """What is gone is named, with exit code 1; the other jobs are completed."""
     folder = batch_of(command)
     rows = [json.loads(line) for line in (folder / "jobs.jsonl").read_text().splitlines()]
-    request = urllib.request.Request(  # noqa: S310 - on loopback
-        f"{platform.url}/v2/datasets/{rows[0]['dataset_id']}",
-        method="DELETE",
-        headers={"Authorization": f"Bearer {platform.token}"},
-    )
-    urllib.request.urlopen(request, timeout=LONGEST_SECS).close()  # noqa: S310 - on loopback
+    platform.delete(f"/datasets/{rows[0]['dataset_id']}")
     shutil.rmtree(folder / "jobs")
     hurried = replace(command, program=HURRIED)
     done = hurried.run("collect", "sweep", "--json")
@@ -134,6 +127,16 @@ def test_live_jobs_are_left_to_resume(command: Command) -> None:
     assert done.json["under_way"] >= 1
     assert "orchestrator resume" in done.err
     assert command.run("resume", "sweep", "--json").json["jobs"]["SUCCEEDED"] == 2
+
+
+def test_jobs_that_a_budget_left_out_are_left_to_resume(command: Command) -> None:
+    """`collect` ends with 1 and says why, though all runs are on disk."""
+    job = "max_total_charge_usd = 0.5"
+    text = sweep(jobs=2, batch="max_cost_usd = 0.5", job=job, duration_secs=0, cost_usd=0.5)
+    command.write("sweep.toml", text)
+    assert command.run("run", "sweep.toml").code == 3
+    done = command.run("collect", "sweep")
+    assert (done.code, "is not whole: orchestrator resume output/sweep/" in done.err) == (1, True)
 
 
 def _text(path: Path) -> str:

@@ -39,6 +39,51 @@ def test_aliased_datasets_are_collected_and_verified(command: Command) -> None:
     assert command.run("verify", "more").code == 0
 
 
+def test_items_that_are_added_later_are_collected_online(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """`verify --online` names the datasets and a command; that downloads them, though proven."""
+    spec = sweep("more", 2, job=ALL, duration_secs=0.1, items=5, datasets={"errors": 3})
+    command.write("s.toml", spec + "[results]\n")
+    folder = Path(command.run("run", "s.toml", "--json").json["folder"])
+    datasets = platform.get(f"/actor-runs/{rows_of(str(folder))[0]['run_id']}")["storageIds"]
+    for dataset in datasets["datasets"].values():
+        platform.post(f"/datasets/{dataset}/items", [{"late": 1}])
+    found = command.run("verify", "more", "--online")
+    assert (found.code, "collect output/more/" in found.out, "--online`" in found.out) == (
+        1,
+        True,
+        True,
+    )
+    assert "holds 6 items, and 5" in found.out
+    assert "holds 4 items of dataset errors, and 3" in found.out
+    assert command.run("collect", "more", "--json").json["fetched"] == []
+    done = command.run("collect", "more", "--online", "--json")
+    assert (done.code, done.json["fetched"], done.json["items"]) == (0, ["job-1"], 11), done.err
+    assert len((folder / "results" / "items.jsonl").read_text().splitlines()) == 11
+    assert command.run("verify", "more", "--online").code == 0
+
+
+def test_deleted_dataset_is_named_beside_all_others(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """`verify --online` ends with 1 and checks the other datasets and jobs."""
+    command.write("s.toml", sweep("more", 2, job=ALL, duration_secs=0.1, items=5, datasets=TWO))
+    folder = command.run("run", "s.toml", "--json").json["folder"]
+    gone, more = (
+        platform.get(f"/actor-runs/{row['run_id']}")["storageIds"]["datasets"]
+        for row in rows_of(folder)
+    )
+    platform.delete(f"/datasets/{gone['errors']}")
+    platform.post(f"/datasets/{more['Errors']}/items", [{"late": 1}])
+    found = command.run("verify", "more", "--online", "--json")
+    assert found.code == 1, found.err
+    assert {one["key"]: one["problems"] for one in found.json["wrong"]} == {
+        "job-1": [f"dataset {gone['errors']} does not exist on the platform any more"],
+        "job-2": ["the platform holds 3 items of dataset Errors, and 2 were collected"],
+    }
+
+
 def test_aliased_datasets_that_appear_late_are_whole(faulty: Faulty) -> None:
     """They are not collected before the platform has counted them."""
     command, _ = faulty(items_lag_secs=2)

@@ -299,6 +299,10 @@ class ServedPlatform:
         """Stores a value by the API."""
         self._send("PUT", path, value)
 
+    def delete(self, path: str) -> None:
+        """Deletes something by the API."""
+        self._send("DELETE", path, None)
+
     def _send(self, method: str, path: str, value: Any, *, version: str = "/v2") -> bytes:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         body = json.dumps(value).encode()

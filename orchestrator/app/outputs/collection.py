@@ -95,10 +95,18 @@ NOTHING_MORE = Extra()
 
 
 async def collect_batch(
-    folder: Path, context: BatchContext, selection: Selection | Keys, extra: Extra = NOTHING_MORE
+    folder: Path,
+    context: BatchContext,
+    selection: Selection | Keys,
+    extra: Extra = NOTHING_MORE,
+    *,
+    asks: bool = False,
 ) -> Collecting:
     """
     Collects what is missing of a batch whose lock the caller holds.
+
+    Args:
+        asks: whether to ask the platform for more items of jobs that are proven complete, too.
 
     Raises:
         UsageError, PlatformError: nothing was downloaded.
@@ -109,7 +117,7 @@ async def collect_batch(
         context.connect(local) as endpoint,
         open_batch(folder, endpoint, context) as opened,
     ):
-        gaps = _gaps(opened, context.settings)
+        gaps = _gaps(opened, context.settings, asks=asks)
         with logging_to(folder, context.sink):
             reason = await _close_all(gaps, selection, extra, context)
             if reason is None:
@@ -130,7 +138,7 @@ async def collect_batch(
     )
 
 
-def _gaps(batch: OpenBatch, settings: Settings) -> Gaps:
+def _gaps(batch: OpenBatch, settings: Settings, *, asks: bool) -> Gaps:
     settle_secs = settings.settles_after_secs(batch.ledger.batch)
     return Gaps(
         batch=batch,
@@ -144,6 +152,7 @@ def _gaps(batch: OpenBatch, settings: Settings) -> Gaps:
         acceptance=Acceptance(batch.folder / "jobs", usual_items(batch.folder, batch.reader)),
         settle_secs=settle_secs,
         began_at=anyio.current_time(),
+        asks=asks,
     )
 
 
@@ -208,6 +217,7 @@ class Gaps:
     Attributes:
         settle_secs: how long after a run's end its items may not be counted yet.
         began_at: when this began, on the monotonic clock: all runs had ended by then.
+        asks: whether the platform is asked for more items of jobs that are proven complete, too.
         fetched, lacking: as in `Collecting`, with the place in the spec before the key.
         reason: why not all could be read; None unless it concerns every job.
     """
@@ -217,6 +227,7 @@ class Gaps:
     acceptance: Acceptance
     settle_secs: float
     began_at: float
+    asks: bool
     fetched: list[tuple[int, JobKey]] = field(default_factory=list)
     lacking: list[tuple[int, JobKey, str]] = field(default_factory=list)
     under_way: int = 0
@@ -240,6 +251,10 @@ class Gaps:
             return
         if await self._described(report):
             return
+        kept = found.items
+        if self.asks and kept is not None:
+            # A proof would be believed without a request.
+            kept = kept._replace(proof=None)
         try:
             answer = await self.batch.client.runs.get(report.run_id, insist=True)
             run = answer.facts()
@@ -248,7 +263,7 @@ class Gaps:
                 return
             await anyio.sleep(self._secs_to_settle(run))
             collected = await self.collector.collect(
-                job, run, answer.to_json(), number=report.attempts, kept=found.items
+                job, run, answer.to_json(), number=report.attempts, kept=kept
             )
         except PlatformError as error:
             if isinstance(error, PlanLimitReached):
@@ -290,8 +305,8 @@ class Gaps:
 
     def _is_unproven(self, report: JobReport) -> bool:
         """Whether more items may have appeared than were collected."""
-        if not report.job.collect.items:
-            return False
+        if self.asks or not report.job.collect.items:
+            return self.asks
         proofs = [report.proof]
         proofs += [proof_from(other.proof) for other in report.datasets if not other.is_shared]
         return any(proof is None or proof.after_secs < self.settle_secs for proof in proofs)

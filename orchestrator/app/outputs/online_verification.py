@@ -15,7 +15,8 @@ from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.collector.dataset import count_behind
 from orchestrator.errors import NotFound
 from orchestrator.ledger import JobReport, LedgerReader
-from orchestrator.model.ids import JobKey
+from orchestrator.model.ids import DatasetId, JobKey
+from orchestrator.model.jobs import ItemsQuery
 from orchestrator.model.selection import Selection
 from orchestrator.model.states import AttemptState
 
@@ -55,24 +56,26 @@ async def _check(
 ) -> None:
     for report in reports:
         assert report.dataset_id is not None  # noqa: S101 - `_is_checked` selects
-        stored = stored_of(report)
-        try:
-            held = await count_behind(client, report.dataset_id, report.job.collect.query, stored)
-        except NotFound:
-            wrong[report.job.key] = (
-                f"dataset {report.dataset_id} does not exist on the platform any more"
-            )
-            continue
-        if held != stored:
-            wrong[report.job.key] = f"the platform holds {held} items, and {stored} were collected"
-        for other in report.datasets:
-            if other.dataset_id is None:
-                continue
-            held = await count_behind(
-                client, other.dataset_id, report.job.collect.query, other.stored
-            )
-            if held != other.stored:
-                wrong[report.job.key] = (
-                    f"the platform holds {held} items of dataset {other.name}, and {other.stored} "
-                    "were collected"
-                )
+        query = report.job.collect.query
+        asked = [(report.dataset_id, stored_of(report), "")]
+        asked += [
+            (other.dataset_id, other.stored, f" of dataset {other.name}")
+            for other in report.datasets
+            if other.dataset_id is not None
+        ]
+        found = [await _difference(client, query, *one) for one in asked]
+        if problems := list(filter(None, found)):
+            wrong[report.job.key] = ", ".join(problems)
+
+
+async def _difference(
+    client: ApifyClient, query: ItemsQuery, dataset_id: DatasetId, stored: int, of: str
+) -> str | None:
+    """How the platform's dataset differs from what was collected of it, in words."""
+    try:
+        held = await count_behind(client, dataset_id, query, stored)
+    except NotFound:
+        return f"dataset {dataset_id} does not exist on the platform any more"
+    if held == stored:
+        return None
+    return f"the platform holds {held} items{of}, and {stored} were collected"

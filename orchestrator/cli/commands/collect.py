@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 
 from orchestrator.app.batch_folders import display, find_batch
 from orchestrator.app.outputs.collection import Extra, collect_batch
@@ -15,6 +16,7 @@ from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.errors import UsageError
 from orchestrator.ledger import BatchLock
 from orchestrator.model.selection import parse_selection
+from orchestrator.model.states import SETTLED_JOB_STATUSES
 
 
 def call(options: argparse.Namespace) -> int:
@@ -50,7 +52,9 @@ def _collect_batch(options: argparse.Namespace) -> int:
     context = make_context(options, settings)
     with BatchLock(folder, "collect"):
         extra = Extra(run=options.run_json, input=options.input_json)
-        done = in_event_loop(collect_batch, folder, context, selection, extra)
+        done = in_event_loop(
+            partial(collect_batch, asks=options.online), folder, context, selection, extra
+        )
     facts = {
         "fetched": done.fetched,
         "lacking": [{"key": key, "error": error} for key, error in done.lacking.items()],
@@ -65,4 +69,6 @@ def _collect_batch(options: argparse.Namespace) -> int:
             f"{done.under_way} jobs are in progress; resume them with: "
             f"orchestrator resume {display(folder)}\n"
         )
+    elif done.exit_code == 1 and set(done.result.totals.jobs) - SETTLED_JOB_STATUSES:
+        sys.stderr.write(f"the batch is not whole: orchestrator resume {display(folder)}\n")
     return done.exit_code

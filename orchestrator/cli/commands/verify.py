@@ -33,9 +33,10 @@ def call(options: argparse.Namespace) -> int:
         facts = {"folder": str(folder), "checked": checked, "unproven": unproven, "wrong": wrong}
         print(json.dumps(facts))
     elif wrong:
+        other, option = ("platform", " --online") if online else ("ledger", "")
         print(
-            f"the files of {len(wrong)} of {checked} jobs differ from the ledger: run "
-            f"`orchestrator collect {display(folder)}` to download them again"
+            f"the files of {len(wrong)} of {checked} jobs differ from the {other}: run "
+            f"`orchestrator collect {display(folder)}{option}` to download them again"
         )
     else:
         print(f"the files of all {checked} jobs match the ledger")
