@@ -64,6 +64,25 @@ def test_items_that_are_added_later_are_collected_online(
     assert command.run("verify", "more", "--online").code == 0
 
 
+def test_items_added_to_the_only_wanted_dataset_are_collected_online(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """The default dataset is neither checked nor collected; the job has files that changed."""
+    job = 'collect = { items = false, datasets = ["errors"] }'
+    command.write("s.toml", sweep("more", 1, job=job, duration_secs=0, items=5, datasets=TWO))
+    folder = Path(command.run("run", "s.toml", "--json").json["folder"])
+    run = platform.get(f"/actor-runs/{rows_of(str(folder))[0]['run_id']}")
+    for dataset in run["storageIds"]["datasets"].values():
+        platform.post(f"/datasets/{dataset}/items", [{"late": 1}])
+    found = command.run("verify", "more", "--online", "--json")
+    problem = "the platform holds 4 items of dataset errors, and 3 were collected"
+    assert found.json["wrong"] == [{"key": "job-1", "problems": [problem]}]
+    assert command.run("collect", "more", "--online", "--json").json["fetched"] == ["job-1"]
+    lines = (folder / "jobs" / "job-1" / "datasets" / "errors.jsonl").read_text().splitlines()
+    assert len(lines) == 4
+    assert command.run("verify", "more", "--online").code == 0
+
+
 def test_deleted_dataset_is_named_beside_all_others(
     command: Command, platform: ServedPlatform
 ) -> None:

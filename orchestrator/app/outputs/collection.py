@@ -275,7 +275,8 @@ class Gaps:
             return
         await self._judge(report, run, collected)
         after = await to_thread.run_sync(check_files, folder, _with_collected(report, collected))
-        if _files_of(after) != _files_of(found):
+        others = [[other.sha256 for other in each.datasets] for each in (report, collected)]
+        if _files_of(after) != _files_of(found) or others[0] != others[1]:
             self.fetched.append((job.seq, job.key))
             LOG.info("job_collected_again")
 
@@ -305,9 +306,9 @@ class Gaps:
 
     def _is_unproven(self, report: JobReport) -> bool:
         """Whether more items may have appeared than were collected."""
-        if self.asks or not report.job.collect.items:
-            return self.asks
-        proofs = [report.proof]
+        if self.asks:
+            return True
+        proofs = [report.proof] if report.job.collect.items else []
         proofs += [proof_from(other.proof) for other in report.datasets if not other.is_shared]
         return any(proof is None or proof.after_secs < self.settle_secs for proof in proofs)
 

@@ -46,18 +46,18 @@ async def verify_online(
 
 def _is_checked(report: JobReport, selection: Selection) -> bool:
     job = report.job
-    is_over = report.state is AttemptState.SETTLED and report.dataset_id is not None
-    is_on_disk = job.collect.items and report.sha256 is not None
-    return is_over and is_on_disk and selection.matches(job.key, report.status, job.tags)
+    is_over = report.state is AttemptState.SETTLED and report.run_id is not None
+    return is_over and selection.matches(job.key, report.status, job.tags)
 
 
 async def _check(
     client: ApifyClient, reports: Iterator[JobReport], wrong: dict[JobKey, str]
 ) -> None:
     for report in reports:
-        assert report.dataset_id is not None  # noqa: S101 - `_is_checked` selects
         query = report.job.collect.query
-        asked = [(report.dataset_id, stored_of(report), "")]
+        asked = []
+        if report.job.collect.items and report.sha256 is not None and report.dataset_id is not None:
+            asked.append((report.dataset_id, stored_of(report), ""))
         asked += [
             (other.dataset_id, other.stored, f" of dataset {other.name}")
             for other in report.datasets
