@@ -42,7 +42,8 @@ def failure_lines(
             f"… and {count(jobs, 'job')} with {count(len(others), 'other cause')}: "
             f"orchestrator status {shlex.quote(folder)} --json lists them"
         )
-    if not is_held:
+    # The inputs of foreign runs are not known, so `retry` refuses.
+    if not is_held and not batch.series.is_of_foreign_runs:
         lines.append(f"run failed jobs again: {retry_command(folder)}")
     return lines
 

@@ -37,6 +37,8 @@ def test_live_run_is_followed_to_its_end(command: Command, platform: ServedPlatf
     done = command.run("collect", "--runs", *runs, "--name", "theirs", "--json")
     assert done.code == 1, done.err
     assert (done.json["jobs"]["SUCCEEDED"], done.json["jobs"]["FAILED"]) == (1, 1)
+    page = (Path(done.json["folder"]) / "report.html").read_text()
+    assert "orchestrator retry" not in done.err + command.run("status", "theirs").out + page
     retried = command.run("retry", "theirs")
     assert (retried.code, "started by another program" in retried.err) == (2, True)
 

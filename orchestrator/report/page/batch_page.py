@@ -142,8 +142,9 @@ class BatchPage:
 
     @property
     def retry(self) -> str:
-        """The command that runs the failed jobs again."""
-        return retry_command(self.facts.folder)
+        """The command that runs the failed jobs again; empty for foreign runs."""
+        is_foreign = self.facts.batch.series.is_of_foreign_runs
+        return "" if is_foreign else retry_command(self.facts.folder)
 
     def run_address(self, run_id: RunId | None) -> str | None:
         """The address of a run for people; None where it has none."""
