@@ -84,3 +84,41 @@ def test_another_machine_sees_the_work_of_all_shards(
         out, _ = watcher.communicate()
         assert [one.code for one in (watcher, *shards)] == [1, 1, 1]
         assert json.loads(out.splitlines()[-1])["state"] == "ended"
+
+
+def with_details(budget_usd: float) -> str:
+    """A spec of searches and of a detail of each of their items."""
+    return (
+        f'[batch]\nname = "shop"\nmax_cost_usd = {budget_usd}\n'
+        '[defaults]\nactor = "orchestrator/simulated"\nmax_total_charge_usd = 0.01\n'
+        '[[jobs]]\nname = "search-{{ n }}"\nmatrix = { n = { range = [1, 2] } }\n'
+        "input = { cost_usd = 0.01, items = 2 }\n"
+        '[[jobs]]\nname = "detail-{{ source }}-{{ i }}"\n'
+        'input = { cost_usd = 0.01, items = 1, of = "{{ source }}-{{ i }}" }\n'
+        '[jobs.matrix]\nrows = { needs = "search-*", fields = { i = "index" } }\n'
+    )
+
+
+def test_changed_spec_needs_the_items_of_the_other_machine(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """Items that are absent, or of another attempt, give no jobs: exit 2 names what helps."""
+    with served_platform(tmp_path / "platform") as platform:
+        variables = {**platform.variables(), "ORCHESTRATOR_LEDGER": server.url}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        spec = command.write("shop.toml", with_details(0.04))
+        assert command.run("run", "shop.toml", "--output", "one").code == 3
+        spec.write_text(with_details(1.0))
+        call = ("resume", "shop", "--accept-changes", "--output", "other")
+        for is_absent in (True, False):
+            refused = command.run(*call)
+            (folder,) = (tmp_path / "other" / "shop").glob("2*")
+            helps = f"run `orchestrator collect {folder.relative_to(tmp_path)}`"
+            assert (refused.code, helps in refused.err) == (2, True), refused.err
+            if is_absent:
+                for number in (1, 2):
+                    path = f"{folder}/jobs/search-{number}/items.jsonl"
+                    command.write(path, '{"index": 0}\n')
+        assert command.run("collect", "shop", "--output", "other").code == 1
+        done = command.run(*call, "--json")
+        assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6), done.err

@@ -10,10 +10,12 @@ import orjson
 
 from orchestrator.app.batch.needed_results import read_output
 from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.outputs.verification import check_files
 from orchestrator.collector.items_file import items_name
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.expansion_facts import Place, TakeNew
 from orchestrator.model.batches import BatchPlan
+from orchestrator.model.ids import JobKey
 from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import ItemsQuery, Job
 from orchestrator.specfile.items import ItemJobs
@@ -61,6 +63,8 @@ def remade_jobs(folder: Path, plan: BatchPlan) -> Iterator[Job]:
     with LedgerReader(folder / LEDGER) as reader:
         expansions = reader.expansions()
         keys = {seq: key for seq, key, _ in reader.statuses()}
+        for source in dict.fromkeys(one.source for one in expansions if one.sweep in makers):
+            _check_whole(reader, folder, keys[source])
     known: set[int] = set()
 
     def take_new(digests: Sequence[int]) -> set[int]:
@@ -72,6 +76,24 @@ def remade_jobs(folder: Path, plan: BatchPlan) -> Iterator[Job]:
         if one.sweep in makers:
             made = jobs_of_items(makers[one.sweep], folder, keys[one.source], take_new, int)
             yield from (job for job in made if isinstance(job, Job))
+
+
+def _check_whole(reader: LedgerReader, folder: Path, key: JobKey) -> None:
+    """
+    Refuses the files of a job that are absent, or those of an earlier attempt.
+
+    Another machine may have the right ones. Of fewer items fewer jobs are made, and the others
+    would count as removed.
+
+    Raises:
+        ValueError: the files of a job are not what the ledger says.
+    """
+    report = reader.report(key)
+    problems = check_files(folder / "jobs" / key, report).problems if report else ()
+    if problems:
+        raise ValueError(
+            f"{key}: {problems[0]}: run `orchestrator collect {folder}` to download it again"
+        )
 
 
 def _items(home: Path) -> Iterator[Any]:
