@@ -27,6 +27,11 @@ from orchestrator.report.terminal import print_table, summary_table
 from orchestrator.safe_text import plain
 
 
+def say_not_whole(folder: Path) -> None:
+    """Says that jobs of a batch are left to start, and which command starts them."""
+    write_lines(f"the batch is not whole: orchestrator resume {display(folder)}", sys.stderr)
+
+
 def report(
     result: Result,
     *,

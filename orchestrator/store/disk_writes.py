@@ -6,6 +6,7 @@ A process that is killed at any point leaves at most `.part` files, which the ne
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -68,6 +69,22 @@ def flush_path(path: str | Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def rename_folder(folder: Path, target: Path) -> bool:
+    """
+    Gives a folder another name; returns False if a folder that is not empty has it.
+
+    Raises:
+        OSError: as the system says.
+    """
+    try:
+        folder.rename(target)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+        return False
+    return True
 
 
 def write_error(error: OSError, path: str) -> OrchestratorError:

@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import sqlite3
-import time
+import subprocess
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -149,9 +149,8 @@ def _step(command: Command, chance: random.Random) -> None:
         return
     process = command.start(*words)
     number = chance.choice([signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-    until = time.monotonic() + chance.uniform(0.02, 0.6)
-    while time.monotonic() < until and not process.has_ended:
-        time.sleep(0.005)
+    with suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=chance.uniform(0.02, 0.6))
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
     _, err = process.communicate()

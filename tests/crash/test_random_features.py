@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -51,9 +52,8 @@ def _stopped(command: Command, chance: random.Random, stop: Callable[[Process], 
     said, before = "", len(_batches(command))
     for _ in range(STOPS):
         process = command.start(*_words(command), "--json")
-        until = time.monotonic() + chance.uniform(0.1, 1.2)
-        while time.monotonic() < until and not process.has_ended:
-            time.sleep(0.01)
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=chance.uniform(0.1, 1.2))
         with suppress(ProcessLookupError):
             stop(process)
         _, err = process.communicate()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,7 +23,7 @@ from orchestrator.model.ids import BatchId, JobKey
 from orchestrator.model.jobs import Job, reuse_key
 from orchestrator.model.shard import Shard
 from orchestrator.model.states import JobStatus
-from orchestrator.store.disk_writes import flush_path, link_or_copy, translated
+from orchestrator.store.disk_writes import flush_path, link_or_copy, rename_folder, translated
 
 Likeness = tuple[object, ...]
 
@@ -46,13 +45,14 @@ async def reuse_results(
 
     All files of a job are in place before the ledger counts it as settled.
     """
-    wanted = await to_thread.run_sync(_wanted, folder, places)
     settled: list[JobKey] = []
-    if not wanted:
-        return settled
-    oldest = now - timedelta(seconds=max(job.reuse_secs or 0 for job in _all(wanted)))
-    number = 0 if shard is None else shard.number
+    # Of its own, because it is read in a thread while others read the batch.
     with LedgerReader(folder / LEDGER, checks=False) as reader:
+        wanted = await to_thread.run_sync(_wanted, reader, places)
+        if not wanted:
+            return settled
+        oldest = now - timedelta(seconds=max(job.reuse_secs or 0 for job in _all(wanted)))
+        number = 0 if shard is None else shard.number
         reuse = _Reuse(
             ledger=ledger, reader=reader, folder=folder, wanted=wanted, now=now, number=number
         )
@@ -71,15 +71,14 @@ async def reuse_results(
     return settled
 
 
-def _wanted(folder: Path, places: range) -> dict[Likeness, list[Job]]:
+def _wanted(reader: LedgerReader, places: range) -> dict[Likeness, list[Job]]:
     """The jobs that may reuse earlier results, by what both must have in common."""
     wanted: dict[Likeness, list[Job]] = {}
-    with LedgerReader(folder / LEDGER, checks=False) as reader:
-        seqs = reader.reusing(places)
-        for report in reader.reports(places) if seqs else ():
-            key = reuse_key(report.job)
-            if report.job.seq in seqs and key is not None:
-                wanted.setdefault(_hashable(key), []).append(report.job)
+    seqs = reader.reusing(places)
+    for report in reader.reports(places) if seqs else ():
+        key = reuse_key(report.job)
+        if report.job.seq in seqs and key is not None:
+            wanted.setdefault(_hashable(key), []).append(report.job)
     return wanted
 
 
@@ -160,7 +159,7 @@ def _put(source: Path, target: Path, report: JobReport, number: int) -> None:
         # There, the job has the one attempt whose results it takes.
         ignore = shutil.ignore_patterns(ATTEMPTS)
         shutil.copytree(source, part, copy_function=_link, ignore=ignore)
-        while not _is_renamed(part, target):
+        while not rename_folder(part, target):
             if _is_whole(target, report):
                 break
             # Not removed at its place, where another process may put the same results.
@@ -176,17 +175,6 @@ def _link(source: str, target: str) -> None:
     # `copytree` would forget what kind of error it was.
     with translated(target):
         link_or_copy(source, target)
-
-
-def _is_renamed(part: Path, target: Path) -> bool:
-    """Renames a folder; False if the target exists, and is not empty."""
-    try:
-        part.rename(target)
-    except OSError as error:
-        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-            raise
-        return False
-    return True
 
 
 def _hashable(key: Likeness) -> Likeness:

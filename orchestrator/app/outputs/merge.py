@@ -6,7 +6,6 @@ Only jobs that succeeded are in it. The folder appears in one step, or does not 
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -32,7 +31,7 @@ from orchestrator.results.item_source import NotMerged
 from orchestrator.results.known_keys import remember
 from orchestrator.results.table import write_table
 from orchestrator.results.table_writer import COLUMNS, REJECTS, Table
-from orchestrator.store.disk_writes import flush_path
+from orchestrator.store.disk_writes import flush_path, rename_folder
 
 SEEN = ".seen"
 
@@ -211,12 +210,8 @@ def _publish(part: Path, results: Path) -> None:
     while True:
         with suppress(FileNotFoundError):
             results.rename(old)
-        try:
-            part.rename(results)
+        if rename_folder(part, results):
             break
-        except OSError as error:
-            # Another process has published its results just now: these replace them, too.
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-                raise
-            shutil.rmtree(old, ignore_errors=True)
+        # Another process has published its results just now: these replace them, too.
+        shutil.rmtree(old, ignore_errors=True)
     flush_path(results.parent)

@@ -9,7 +9,7 @@ from functools import partial
 from orchestrator.app.batch_folders import display, find_batch
 from orchestrator.app.outputs.collection import Extra, collect_batch
 from orchestrator.app.outputs.foreign_runs import RunsRequest, collect_runs
-from orchestrator.cli.batch_report import report
+from orchestrator.cli.batch_report import report, say_not_whole
 from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
@@ -70,5 +70,5 @@ def _collect_batch(options: argparse.Namespace) -> int:
             f"orchestrator resume {display(folder)}\n"
         )
     elif done.exit_code == 1 and set(done.result.totals.jobs) - SETTLED_JOB_STATUSES:
-        sys.stderr.write(f"the batch is not whole: orchestrator resume {display(folder)}\n")
+        say_not_whole(folder)
     return done.exit_code

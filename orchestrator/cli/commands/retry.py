@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.app.batch.lifecycle import resume_batch
-from orchestrator.app.batch_folders import LEDGER, display, find_batch
+from orchestrator.app.batch_folders import LEDGER, find_batch
 from orchestrator.app.notifications.announcement import announcing
 from orchestrator.app.outputs.collection import collect_batch
 from orchestrator.app.outputs.foreign_runs import refuse_to_start
 from orchestrator.app.setup.environment_secrets import require_secrets
-from orchestrator.cli.batch_report import report
+from orchestrator.cli.batch_report import report, say_not_whole
 from orchestrator.cli.batch_run import drive, make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
@@ -87,7 +87,7 @@ def _left_code(folder: Path) -> int:
     if failed:
         write_lines(f"jobs that failed and are not selected: {failed}", sys.stderr)
     else:
-        write_lines(f"the batch is not whole: orchestrator resume {display(folder)}", sys.stderr)
+        say_not_whole(folder)
     return 1
 
 
