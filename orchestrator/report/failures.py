@@ -110,7 +110,7 @@ def _message(job: Failure) -> str:
     text = text.removeprefix(job.status)
     if job.exit_code:
         text = text.removeprefix(f" with exit code {job.exit_code}")
-    return text.removeprefix(": ").strip()
+    return text.lstrip(":; ").rstrip()
 
 
 # Thousands of jobs often have the same few messages. A message with the key of its job is not

@@ -117,7 +117,6 @@ def test_process_that_was_paused_starts_nothing_of_a_batch_that_was_aborted(
         paused.send_signal(signal.SIGCONT)
         _, errors = paused.communicate()
         assert paused.code == 3, errors
-        assert "lease lost" in errors
         restarted = command.run(*words, "1/2")
         assert restarted.code == 3, restarted.err
         assert len(platform.runs()) == 4

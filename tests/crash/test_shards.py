@@ -66,11 +66,12 @@ def shards(command: Command, server: PostgresServer, *names: str) -> list[Proces
 
 
 def writers(server: PostgresServer) -> int:
-    """How many processes work on the batch of the server, or have done so."""
+    """How many processes have joined the batch of the server."""
     import psycopg
 
     with psycopg.connect(server.url) as connection:
-        row = connection.execute("SELECT count(*) FROM orchestrator.all_writers").fetchone()
+        joined = "SELECT count(*) FROM orchestrator.all_writers WHERE is_shard = 1"
+        row = connection.execute(joined).fetchone()
     return 0 if row is None else int(row[0])
 
 

@@ -261,7 +261,7 @@ async def _work(night: Night, shard: Shard, life: HeldLife) -> None:
     client_options = ClientOptions(base_url="https://sim.example", token=SecretStr("x" * 20))
     transport = HeldTransport(night.platform, life)
     with closing(stores.connect(night.path)) as db, LedgerReader(night.path) as reader:
-        db.lease(sharing.lease_secs(settings))
+        sharing.ask_lease(db, settings)
         worker = HeldWorker(life.around(partial(commit_group, db)), life)
         async with ApifyClient(client_options, transport=transport, rng=night.chance) as client:
             batch = OpenBatch(

@@ -47,9 +47,9 @@ async def open_batch(
     with open_ledger(folder / LEDGER) as db, LedgerReader(folder / LEDGER) as reader:
         if context.shard is not None:
             # Imported here: only several processes that share a batch need it.
-            from orchestrator.app.batch.sharing import lease_secs
+            from orchestrator.app.batch.sharing import ask_lease
 
-            db.lease(lease_secs(context.settings))
+            ask_lease(db, context.settings)
         async with (
             GroupWorker("ledger", partial(commit_group, db), db.gather_secs) as ledger_worker,
             GroupWorker("files", flush_group) as file_worker,

@@ -10,6 +10,7 @@ from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.errors import BatchAborted
 from orchestrator.ledger.amendments import halt_shards
 from orchestrator.ledger.known_batches import read_batch
+from orchestrator.ledger.location import location_of
 from orchestrator.ledger.lock import held_for
 
 LOOK_EVERY_SECS = 0.5
@@ -24,6 +25,8 @@ def stop_shards(folder: Path, note: Callable[[str], None]) -> bool:
     Returns:
         whether they have closed the batch. A process that is paused may still hold it then.
     """
+    if location_of(folder / LEDGER) is None:
+        return False
     if not halt_shards(folder / LEDGER, BatchAborted("`orchestrator abort` was called")):
         return False
     note(f"{display(folder)}: waiting until the processes that share this batch have ended")

@@ -27,7 +27,7 @@ from orchestrator.event_log import LOG
 from orchestrator.ledger import Ledger
 from orchestrator.ledger.records import WaitingJob
 from orchestrator.ledger.shard_facts import News
-from orchestrator.ledger.store import LeaseLost
+from orchestrator.ledger.store import PAUSED_SECS, LeaseLost, Store
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.jobs import demand_of
 from orchestrator.model.states import JobStatus
@@ -38,6 +38,7 @@ from orchestrator.scheduler.start_request import StartPolicy
 from orchestrator.scheduler.timings import Timings
 
 BEATS_IN_A_LEASE = 8
+PAUSES_IN_A_LEASE = 4
 STUCK_RESERVE_SECS = 5.0
 OF_ONE_PROCESS = (Interrupted, DiskFull, TooManyOpenFiles, OutputLost)
 """Why one process stops, and the others need not."""
@@ -54,6 +55,16 @@ def lease_secs(settings: Settings) -> float:
         start_deadline_secs=settings.start_deadline_secs, settle_secs=settings.settle_secs
     )
     return 1.5 * policy.needed_lease_secs
+
+
+def ask_lease(db: Store, settings: Settings) -> None:
+    """
+    Asks for the lease of a process.
+
+    While it waits for another one that is paused, it cannot renew its own, which must outlast that.
+    """
+    secs = lease_secs(settings)
+    db.lease(secs, min(PAUSED_SECS, secs / PAUSES_IN_A_LEASE))
 
 
 def beat_secs(settings: Settings, timings: Timings) -> float:

@@ -30,8 +30,11 @@ CONNECT_SECS = 10
 DEAD_MILLISECONDS = int(PAUSED_SECS * 1000)
 """After so long without an answer, both sides give a connection up."""
 # The server must learn soon that a client is dead or paused, because it keeps its locks until then.
+# It does not notice all that are paused: psycopg flushes at the end of each pipeline, and a flush
+# stops the clock of the transaction. Whoever waits for such a lock ends the session, see `Undone`.
 SERVER_OPTIONS = (
-    "-c client_min_messages=warning -c lock_timeout=0 -c tcp_keepalives_idle=10 "
+    f"-c client_min_messages=warning -c lock_timeout={DEAD_MILLISECONDS} "
+    "-c tcp_keepalives_idle=10 "
     "-c tcp_keepalives_interval=5 -c tcp_keepalives_count=2 "
     f"-c tcp_user_timeout={DEAD_MILLISECONDS} "
     f"-c idle_in_transaction_session_timeout={DEAD_MILLISECONDS}"
@@ -117,6 +120,7 @@ def migrate(connection: Connection, address: Address) -> None:
     schema = sql.Identifier(address.schema)
     with translated(address), connection.transaction():
         # Held until the commit. Two processes of two versions begin at the same time, too.
+        connection.execute("SET LOCAL lock_timeout = 0")
         connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
             [f"orchestrator schema {address.schema}"],

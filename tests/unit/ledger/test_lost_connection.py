@@ -11,14 +11,22 @@ from typing import Any
 import pytest
 
 from orchestrator.app import batch_folders
-from orchestrator.errors import BatchHeld, BatchNotFound, ConfigError, LedgerAway, LedgerCorrupt
+from orchestrator.errors import (
+    BatchAborted,
+    BatchHeld,
+    BatchNotFound,
+    ConfigError,
+    LedgerAway,
+    LedgerCorrupt,
+)
 from orchestrator.ledger import BatchLock, LedgerReader, location
-from orchestrator.ledger.amendments import close_unstarted
+from orchestrator.ledger.amendments import close_unstarted, halt_shards
 from orchestrator.ledger.definitions import job_values
 from orchestrator.ledger.lock import held_for
 from orchestrator.ledger.postgres import ledger_session
 from orchestrator.ledger.postgres.address import parse_address
 from orchestrator.ledger.postgres.ledger_session import PostgresSession
+from orchestrator.ledger.store import Rows
 from orchestrator.ledger.stores import discard
 from tests.support.builders import NOON, make_job, make_ledger, reopen_ledger
 from tests.support.command import wait_until
@@ -98,6 +106,26 @@ async def test_change_that_the_server_undid_is_repeated(tmp_path: Path, in_postg
 
     assert await ledger._worker.submit(change) == 1
     assert sessions == sessions[:1] * 3
+
+
+async def test_amendment_that_the_server_undid_is_repeated(
+    tmp_path: Path, in_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited for a process that is paused: the command that makes it does not fail."""
+    make_ledger(tmp_path)
+    query = PostgresSession.query
+    tries: list[str] = []
+
+    def undone(self: PostgresSession, name: str, /, **values: Any) -> Rows:
+        if name == "halt_shards":
+            tries.append(name)
+            if len(tries) == 1:
+                self._connection.execute(DEADLOCK)
+        return query(self, name, **values)
+
+    monkeypatch.setattr(PostgresSession, "query", undone)
+    assert halt_shards(tmp_path / "ledger.sqlite", BatchAborted("aborted")) is False
+    assert len(tries) == 2
 
 
 async def test_process_that_was_paused_within_a_change_connects_again(

@@ -1,4 +1,4 @@
-"""Processes that are paused while they send a transaction: the server waits for its rest."""
+"""Processes that are paused within a transaction: the server waits for its rest."""
 
 from __future__ import annotations
 
@@ -30,8 +30,14 @@ def controllers(postgres_schema: str, tmp_path: Path) -> Iterator[Controllers]:
     location.configure(None)
 
 
+@pytest.fixture(params=[True, False], ids=["sending", "sent"])
+def is_sending(request: pytest.FixtureRequest) -> bool:
+    """Whether the process is paused before the end of a message, or after it."""
+    return bool(request.param)
+
+
 @contextmanager
-def paused_after(name: str, **values: object) -> Iterator[None]:
+def paused_after(name: str, *, is_sending: bool, **values: object) -> Iterator[None]:
     """A process that has sent the beginning of a transaction and this statement, and is paused."""
     address = location.configured_address()
     assert address is not None
@@ -41,6 +47,8 @@ def paused_after(name: str, **values: object) -> Iterator[None]:
     pipeline.__enter__()
     connection.execute(statement("begin"))
     connection.execute(statement(name), values)
+    if not is_sending:
+        pipeline.__exit__(None, None, None)
     try:
         yield
     finally:
@@ -49,23 +57,25 @@ def paused_after(name: str, **values: object) -> Iterator[None]:
 
 
 async def test_attempts_of_a_process_that_is_paused_within_a_transaction_are_taken(
-    controllers: Controllers,
+    controllers: Controllers, is_sending: bool
 ) -> None:
     """Its own row is locked; the others end its session when its lease has expired."""
     paused = await controllers.join(SHORT)
     assert isinstance(await intend(paused, 0), Attempt)
     other = await controllers.join(paused_secs=MOMENT_SECS)
     values = {"owner": paused.owner, "commits": 9, "lease_secs": SHORT}
-    with paused_after("note_commit", **values), anyio.fail_after(20):
+    with paused_after("note_commit", is_sending=is_sending, **values), anyio.fail_after(10):
         while not (stolen := await other.steal()):  # noqa: ASYNC110 - the server ends a session
             await anyio.sleep(MOMENT_SECS / 4)
     assert [attempt.job.seq for attempt in stolen] == [0]
 
 
-async def test_turn_to_claim_of_a_paused_process_ends(controllers: Controllers) -> None:
+async def test_turn_to_claim_of_a_paused_process_ends(
+    controllers: Controllers, is_sending: bool
+) -> None:
     """Those who wait for it end its session, and claim."""
     ledger = await controllers.join(paused_secs=MOMENT_SECS)
-    with paused_after("await_turn"), anyio.fail_after(20):
+    with paused_after("await_turn", is_sending=is_sending), anyio.fail_after(10):
         assert isinstance(await intend(ledger, 0), Attempt)
 
 

@@ -48,6 +48,14 @@ def test_equal_failures_are_one_block() -> None:
     ]
 
 
+def test_reason_of_an_abort_stands_alone_where_the_run_says_nothing() -> None:
+    """The status of the run is in the first line already."""
+    job = make_failed(status=JobStatus.ABORTED, exit_code=None)
+    aborted = replace(job, error=f"run {job.run_id} ABORTED; aborted because it took too long")
+    (group,) = group_failures([aborted])
+    assert group.message == "aborted because it took too long"
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

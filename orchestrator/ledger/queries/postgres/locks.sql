@@ -16,12 +16,12 @@ FROM (SELECT EXISTS (SELECT 1 FROM all_batches WHERE serves = :serves) AS is_mad
 SELECT set_config('lock_timeout', :millis, false);
 
 -- name: end_paused
--- Ends sessions of processes that were paused while they sent a transaction: the server waits for its rest without an end, and keeps
--- its locks. With an owner, only if the lease of another process has expired and cannot be taken over.
+-- Ends sessions of processes that were paused within a transaction, whose locks the server keeps: it only ends some of them by itself.
+-- With an owner, only if the lease of another process has expired and cannot be taken over.
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE state = 'active' AND wait_event = 'ClientRead' AND application_name = 'orchestrator'
+WHERE wait_event = 'ClientRead' AND application_name = 'orchestrator'
     AND datname = current_database() AND usename = current_user
-    AND xact_start < clock_timestamp() - :secs * interval '1 second'
+    AND xact_start IS NOT NULL AND state_change < clock_timestamp() - :secs * interval '1 second'
     AND (CAST(:owner AS text) IS NULL OR EXISTS (
         SELECT 1 FROM writers WHERE is_fenced = 0 AND owner <> :owner AND lease_until < clock_timestamp()));
 
