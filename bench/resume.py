@@ -70,7 +70,7 @@ def make_batch(folder: Path, jobs: int, left: int) -> Path:
         platform="http://127.0.0.1",
     )
     with prepared_batch(request) as prepared:
-        batch = publish(prepared, read_batch(prepared / LEDGER), lambda _: False)
+        batch = publish(prepared, read_batch(prepared / LEDGER), lambda _: None)
     with closing(sqlite3.connect(batch / LEDGER)) as db, db:
         db.execute("UPDATE jobs SET status = 'SUCCEEDED', attempts = 1 WHERE seq >= ?", (left,))
         db.execute("UPDATE batch SET state = 'stopped'")

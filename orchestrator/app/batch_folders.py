@@ -94,14 +94,14 @@ def new_folder(output: Path, name: BatchName, batch_id: BatchId) -> Iterator[Pat
 def publish(
     prepared: Path,
     batch: Batch,
-    is_in_the_way: Callable[[Found], bool],
+    objection: Callable[[Found], BatchHeld | None],
     serves: str | None = None,
 ) -> Path:
     """
     Gives a prepared batch its number and its final name, and updates `latest`.
 
     Args:
-        is_in_the_way: whether an existing batch forbids this one.
+        objection: why an existing batch forbids this one; None if it does not.
         serves: of a batch that several processes share: its series and occurrence.
 
     Returns:
@@ -112,15 +112,17 @@ def publish(
     """
     home = prepared.parent
     folder = home / batch.id
-    with _turn(home):
+
+    def choose_number() -> int:
         found = survey(home).found
-        rival = next(filter(is_in_the_way, found), None)
-        if rival is not None:
-            raise BatchHeld(
-                f"{rival.folder}: another process runs this batch of the same series; wait until "
-                "it ends, or start a second one beside it with --concurrent"
-            )
-        set_number(prepared / LEDGER, 1 + max((one.number for one in found), default=0), serves)
+        for one in found:
+            refusal = objection(one)
+            if refusal is not None:
+                raise refusal
+        return 1 + max((one.number for one in found), default=0)
+
+    with _turn(home):
+        set_number(prepared / LEDGER, choose_number, serves)
         prepared.rename(folder)
         point_latest(folder, batch.name)
     for path in (home, home.parent):
@@ -130,7 +132,7 @@ def publish(
 
 @contextmanager
 def _turn(home: Path) -> Iterator[None]:
-    """Lets one process at a time give a number to a batch of this name."""
+    """Lets one process of this machine at a time give a number to a batch of this name."""
     handle = os.open(home, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

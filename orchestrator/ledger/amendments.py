@@ -15,7 +15,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from orchestrator.errors import BatchHeld, BatchNotFound, OrchestratorError
+from orchestrator.errors import BatchMade, BatchNotFound, OrchestratorError
 from orchestrator.ledger import stores
 from orchestrator.ledger.definitions import job_of, job_values
 from orchestrator.ledger.rows import batch_of, plan_text, run_values, stored
@@ -67,15 +67,17 @@ def add_runs(db: Store, runs: Sequence[Run], now: datetime) -> None:
 
 
 @amendment
-def set_number(db: Store, number: int, serves: str | None = None) -> None:
+def set_number(db: Store, choose: Callable[[], int], serves: str | None = None) -> None:
     """
     Gives a batch its number among the batches of its name, or a higher one.
 
     Args:
+        choose: gives the number, or raises what is against the batch. Meanwhile no other batch of
+            the name gets one, on any machine that has the same server.
         serves: the series and the occurrence, of which only one batch may be; None for any number.
 
     Raises:
-        BatchHeld: there is such a batch, made on another machine.
+        BatchMade: there is such a batch, made on another machine.
         BatchNotFound: this process was paused for days, and its batch was removed as abandoned.
     """
     last = db.query("select_last_number").fetchone()["number"]
@@ -84,8 +86,9 @@ def set_number(db: Store, number: int, serves: str | None = None) -> None:
             "the ledger of this batch was removed, because it was not published within a day: "
             "start the batch again"
         )
+    number = choose()
     if serves is not None and db.query("set_serves", serves=serves).rowcount != 1:
-        raise BatchHeld("another process has made the batch of this occurrence")
+        raise BatchMade("another process has made the batch of this occurrence")
     db.query("set_number", batch_number=max(number, last + 1))
 
 

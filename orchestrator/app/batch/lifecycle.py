@@ -7,7 +7,7 @@ The scheduler is imported after the checks: the import takes as long as the firs
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,8 @@ from orchestrator.app.setup.context import (
 from orchestrator.app.setup.environment_secrets import require_secrets
 from orchestrator.app.setup.stop_request import StopRequest
 from orchestrator.errors import (
+    BatchHeld,
+    BatchMade,
     OrchestratorError,
     PermanentError,
     PlatformError,
@@ -79,17 +81,16 @@ class Result:
     closer: str | None = None
 
 
-async def start_prepared(
-    prepared: Path, context: BatchContext, is_in_the_way: Callable[[Batch, Found], bool]
-) -> Result:
+Objection = Callable[[Batch, Found], BatchHeld | None]
+"""Says why a new batch must not begin beside an existing one; None if it may."""
+
+
+async def start_prepared(prepared: Path, context: BatchContext, objection: Objection) -> Result:
     """
     Checks the platform, then gives a prepared batch its name and runs it.
 
     Under `context.waits_for_platform`, a batch that cannot begin because the platform is away or
     refuses the token is published as interrupted.
-
-    Args:
-        is_in_the_way: whether the prepared batch must not begin beside an existing batch.
 
     Raises:
         UsageError, PlatformError, BatchHeld: nothing was started, and the batch is not published.
@@ -109,7 +110,7 @@ async def start_prepared(
         await check_remote(prepared, batch)
         batch = set_account(prepared / LEDGER, platform_of(endpoint, batch), room.account)
         serves = None if context.shard is None else batch.series.serves(batch.occurrence)
-        folder = publish(prepared, batch, lambda found: is_in_the_way(batch, found), serves)
+        folder = publish(prepared, batch, partial(objection, batch), serves)
         # Nothing is awaited from here until `drive` listens: a signal that comes meanwhile is heard
         # by `drive`, which writes into the ledger why the batch ends.
         return await _drive_new(folder, endpoint, room, context)
@@ -140,7 +141,7 @@ async def _update_earlier(
 def publish_interrupted(prepared: Path, batch: Batch, reason: OrchestratorError) -> Result:
     """Publishes a prepared batch as interrupted: nothing of it was started."""
     close_unstarted(prepared / LEDGER, reason, utc_now())
-    folder = publish(prepared, batch, lambda _: False)
+    folder = publish(prepared, batch, lambda _: None)
     return replace(result_of(folder), reason=reason)
 
 
@@ -227,9 +228,28 @@ def is_live(found: Found) -> bool:
     return held_for(found.folder) in ("", "run", "resume")
 
 
-def refuse_live_series(batch: Batch, found: Found) -> bool:
-    """Whether a new batch must wait for an existing one: of the same series, and live."""
-    return batch.series.agrees(found.batch.series) and is_live(found)
+def refuse_live_series(batch: Batch, found: Found) -> BatchHeld | None:
+    """A new batch must wait for a live one of the same series."""
+    if not (batch.series.agrees(found.batch.series) and is_live(found)):
+        return None
+    return BatchHeld(
+        f"{found.folder}: another process runs this batch of the same series; wait until it ends, "
+        "or start a second one beside it with --concurrent"
+    )
+
+
+def refuse_second(batch: Batch, found: Found, seen: Collection[Path]) -> BatchHeld | None:
+    """
+    An occurrence gets no second batch because of a call that did not know of the first one.
+
+    Args:
+        seen: the batches that the call knew when it decided to make one.
+    """
+    one = found.batch
+    is_same = batch.series.agrees(one.series) and batch.occurrence == one.occurrence
+    if not is_same or (found.folder in seen and not is_live(found)):
+        return None
+    return BatchMade(f"{found.folder}: another call has made the batch of this occurrence")
 
 
 def _check_account(folder: Path, batch: Batch, endpoint: Endpoint, room: Room) -> None:

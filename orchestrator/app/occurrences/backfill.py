@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from orchestrator.app.batch.batch_call import drive_batch
-from orchestrator.app.batch.lifecycle import complete_batch, resume_batch
-from orchestrator.app.batch_folders import survey
+from orchestrator.app.batch.creation import prepared_batch
+from orchestrator.app.batch.lifecycle import (
+    complete_batch,
+    refuse_live_series,
+    refuse_second,
+    resume_batch,
+    start_prepared,
+)
+from orchestrator.app.batch_folders import Found, survey
 from orchestrator.app.occurrences.schedules import occurrence_of
-from orchestrator.app.occurrences.spec_run import SpecRun, run_new
+from orchestrator.app.occurrences.spec_run import SpecRun
+from orchestrator.errors import BatchHeld, BatchMade
 from orchestrator.ledger import BatchLock
 from orchestrator.model.batches import Batch
 
@@ -22,27 +30,19 @@ async def backfill(run: SpecRun, days: Sequence[date]) -> int:
     Returns:
         The code of the first day that stops early, which ends the command. Otherwise 1 if jobs
         failed, else 0.
+
+    Raises:
+        BatchHeld: another process works on a batch of a day.
     """
-    series = run.series(None)
-    note = run.context.reporter.note
     worst = 0
     for day in days:
-        occurrence = occurrence_of(day, run.schedule, datetime.now(UTC))
-        of_day = [
-            one
-            for one in survey(run.home).found
-            if one.batch.occurrence == occurrence and series.agrees(one.batch.series)
-        ]
-        succeeded = [one for one in of_day if one.batch.is_done and one.batch.exit_code == 0]
-        if any(_is_whole(run, one.batch) for one in succeeded):
-            note(f"{day}: skipped, because a batch of this day has succeeded")
-            continue
-        note(f"{day}:")
-        begun = next((one.folder for one in of_day if not one.batch.is_done), None)
-        if succeeded:
-            code = await _complete_day(run, succeeded[0].folder)
-        else:
-            code = await (run_new(run, day) if begun is None else _resume_day(run, begun))
+        while True:
+            try:
+                code = await _serve_day(run, day)
+                break
+            except BatchMade as error:
+                # Another call does the same days. Its batch of this day may be done by now.
+                run.context.reporter.note(str(error))
         # Failed jobs concern one day; what stops a batch early would stop the next one too.
         if code not in (0, 1):
             return code
@@ -50,10 +50,42 @@ async def backfill(run: SpecRun, days: Sequence[date]) -> int:
     return worst
 
 
+async def _serve_day(run: SpecRun, day: date) -> int:
+    occurrence = occurrence_of(day, run.schedule, datetime.now(UTC))
+    series, note = run.series(None), run.context.reporter.note
+    of_day = [
+        one
+        for one in survey(run.home).found
+        if one.batch.occurrence == occurrence and series.agrees(one.batch.series)
+    ]
+    succeeded = [one for one in of_day if one.batch.is_done and one.batch.exit_code == 0]
+    if any(_is_whole(run, one.batch) for one in succeeded):
+        note(f"{day}: skipped, because a batch of this day has succeeded")
+        return 0
+    note(f"{day}:")
+    if succeeded:
+        return await _complete_day(run, succeeded[0].folder)
+    begun = next((one.folder for one in of_day if not one.batch.is_done), None)
+    if begun is not None:
+        return await _resume_day(run, begun)
+    return await _run_day(run, occurrence, {one.folder for one in of_day})
+
+
 def _is_whole(run: SpecRun, batch: Batch) -> bool:
     """Whether a batch that has ended lacks nothing, such as results that its process has merged."""
     owes_news = batch.owes_news and run.context.announcer is not None
     return batch.completed_at is not None and not owes_news
+
+
+async def _run_day(run: SpecRun, occurrence: datetime, seen: Collection[Path]) -> int:
+    def objection(batch: Batch, found: Found) -> BatchHeld | None:
+        refusal = refuse_second(batch, found, seen)
+        if refusal is None and not run.is_concurrent:
+            refusal = refuse_live_series(batch, found)
+        return refusal
+
+    with prepared_batch(run.request(occurrence)) as prepared:
+        return await drive_batch(start_prepared, prepared, run.context, objection)
 
 
 async def _complete_day(run: SpecRun, folder: Path) -> int:

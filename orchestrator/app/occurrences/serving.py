@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -16,12 +16,12 @@ from orchestrator.app.batch.creation import RunRequest, prepared_batch
 from orchestrator.app.batch.lifecycle import (
     complete_batch,
     publish_interrupted,
-    refuse_live_series,
+    refuse_second,
     result_of,
     resume_batch,
     start_prepared,
 )
-from orchestrator.app.batch_folders import LEDGER, Found, display, survey
+from orchestrator.app.batch_folders import LEDGER, display, survey
 from orchestrator.app.notifications.announcement import (
     announce,
     announce_error,
@@ -47,6 +47,7 @@ from orchestrator.app.setup.interruption import interruptible
 from orchestrator.app.setup.ledger_server import wait_for_ledger
 from orchestrator.errors import (
     BatchHeld,
+    BatchMade,
     LedgerAway,
     OrchestratorError,
     PlatformError,
@@ -58,7 +59,7 @@ from orchestrator.ledger import BatchLock
 from orchestrator.ledger.amendments import add_later_resume
 from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.lock import held_for
-from orchestrator.model.batches import Batch, Trigger
+from orchestrator.model.batches import Trigger
 
 # From the best to the worst: what can be resumed (3) is better than what a person must fix (2).
 WORST_LAST = (0, 1, 3, 2)
@@ -125,12 +126,14 @@ class _Serving:
     One call of `run --resume`.
 
     Attributes:
+        seen: the batches that this call knew when it decided last.
         handled: batches of earlier occurrences that this call has worked on.
         warned: warnings that this call has printed.
     """
 
     run: SpecRun
     call: Call
+    seen: frozenset[Path] = frozenset()
     handled: set[Path] = field(default_factory=set)
     warned: set[str] = field(default_factory=set)
 
@@ -154,6 +157,7 @@ class _Serving:
         home = self.run.home
         announces = self.run.context.announcer is not None
         known = known_batches(home, self.run.loaded, self.run.schedule, announces=announces)
+        self.seen = frozenset(one.folder for one in known[0])
         decision = decide(self.call, *known)
         for sentence in decision.warnings:
             self._warn(sentence)
@@ -214,25 +218,29 @@ class _Serving:
 
     async def _run_new(self) -> int:
         if not self.run.shares:
-            return await self._make(_is_of_occurrence)
+            return await self._make_or_serve()
         serves = self.call.series.serves(self.call.occurrence)
         async with making_turn(serves, self.run.context.listening):
             step = (await self._decide()).serve
             if isinstance(step, RunNew):
-                try:
-                    return await self._make(_is_same)
-                except BatchHeld:
-                    # Another shard has made the batch meanwhile: this one joins it.
-                    step = (await self._decide()).serve
-                    if isinstance(step, RunNew):
-                        raise
+                return await self._make_or_serve()
         return await self._serve(step)
 
-    async def _make(self, is_in_the_way: Callable[[Batch, Found], bool]) -> int:
+    async def _make_or_serve(self) -> int:
+        """Runs a new batch; if another call has made it meanwhile, decides again."""
+        try:
+            return await self._make()
+        except BatchMade:
+            step = (await self._decide()).serve
+            if isinstance(step, RunNew):
+                raise
+        return await self._serve(step)
+
+    async def _make(self) -> int:
         """Makes the batch of this occurrence and runs it."""
+        objection = partial(refuse_second, seen=self.seen)
         with prepared_batch(self._request()) as prepared:
-            start = (start_prepared, prepared, self.run.context, is_in_the_way)
-            return await drive_batch(*start)
+            return await drive_batch(start_prepared, prepared, self.run.context, objection)
 
     async def _join(self, folder: Path, context: BatchContext) -> int:
         """Works on a batch beside other processes."""
@@ -366,14 +374,3 @@ async def _ask_account(context: BatchContext) -> str | None:
                 except PlatformError as error:
                     LOG.warning("platform_not_reached", error=str(error))
     return None
-
-
-def _is_of_occurrence(batch: Batch, found: Found) -> bool:
-    """Whether a batch is live that serves the same occurrence."""
-    return refuse_live_series(batch, found) and found.batch.occurrence == batch.occurrence
-
-
-def _is_same(batch: Batch, found: Found) -> bool:
-    """Whether a batch serves the same occurrence of the same series, live or not."""
-    one = found.batch
-    return batch.series.agrees(one.series) and one.occurrence == batch.occurrence

@@ -119,21 +119,18 @@ class SpecRun:
         )
 
 
-async def run_new(run: SpecRun, named: date | datetime | None = None) -> int:
+async def run_new(run: SpecRun) -> int:
     """
     Runs a new batch, also if others of its series have ended; returns the exit code.
-
-    Args:
-        named: its occurrence, instead of the one of the request.
 
     Raises:
         BatchHeld: another batch of its series is live, and the request is not concurrent.
     """
-    occurrence = occurrence_of(named or run.named, run.schedule, datetime.now(UTC))
-    is_in_the_way = _allow if run.is_concurrent else refuse_live_series
+    occurrence = occurrence_of(run.named, run.schedule, datetime.now(UTC))
+    objection = _allow if run.is_concurrent else refuse_live_series
     with prepared_batch(run.request(occurrence)) as prepared:
-        return await drive_batch(start_prepared, prepared, run.context, is_in_the_way)
+        return await drive_batch(start_prepared, prepared, run.context, objection)
 
 
-def _allow(_batch: Batch, _found: Found) -> bool:
-    return False
+def _allow(_batch: Batch, _found: Found) -> None:
+    return None

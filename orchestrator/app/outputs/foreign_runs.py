@@ -83,7 +83,7 @@ async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
             )
             lock.cover_ledger()
             add_runs(prepared / LEDGER, [run.facts() for run in runs], now)
-            folder = publish(prepared, batch, lambda _: False)
+            folder = publish(prepared, batch, lambda _: None)
         return await follow_batch(folder, context)
 
 

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def home(tmp_path: Path, postgres_schema: str) -> Iterator[Path]:
         path.parent.mkdir(parents=True)
         create_ledger(path, make_batch(id_=id_, params={"n": id_}), [make_job()])
         if id_ != UNPUBLISHED:
-            set_number(path, number)
+            set_number(path, partial(int, number))
     yield tmp_path / "nightly"
     location.configure(None)
 

@@ -64,7 +64,7 @@ def test_batch_whose_maker_lives_is_kept(made: Path) -> None:
 
 def test_batch_that_was_published_is_kept(made: Path) -> None:
     """Its age does not matter then."""
-    set_number(made / "ledger.sqlite", 1)
+    set_number(made / "ledger.sqlite", lambda: 1)
     assert left_after_a_new_one(made) == ["new", "old"]
 
 
@@ -89,4 +89,4 @@ def test_maker_that_wakes_up_later_learns_that_its_batch_was_removed(
     left_after_a_new_one(made)
     monkeypatch.setattr("orchestrator.ledger.stores.connect", lambda _path: db)
     with pytest.raises(BatchNotFound, match="start the batch again"):
-        set_number(made / "ledger.sqlite", 1)
+        set_number(made / "ledger.sqlite", lambda: 1)
