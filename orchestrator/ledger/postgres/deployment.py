@@ -20,6 +20,7 @@ from orchestrator.errors import LedgerVersionMismatch, OutputNotWritable
 from orchestrator.ledger.postgres.address import Address
 from orchestrator.ledger.postgres.connection_rows import NamedRow, NumberOfBool, named_rows
 from orchestrator.ledger.postgres.server_errors import translated
+from orchestrator.ledger.postgres.watched_connection import WatchedConnection
 from orchestrator.ledger.queries import Dialect
 from orchestrator.ledger.schema import migrations
 from orchestrator.ledger.store import PAUSED_SECS
@@ -70,11 +71,12 @@ def connect(address: Address, purpose: str = "") -> Connection:
     if not logger.handlers:
         # Otherwise its warnings of lost connections, which we report ourselves, go to stderr.
         logger.addHandler(logging.NullHandler())
+    conninfo = make_conninfo(**values)
     with translated(address):
-        connection = psycopg.Connection[NamedRow].connect(
-            make_conninfo(**values), autocommit=True, row_factory=named_rows
-        )
-        connection.adapters.register_dumper(bool, NumberOfBool)
+        connection = WatchedConnection.connect(conninfo, autocommit=True, row_factory=named_rows)
+    connection.adapters.register_dumper(bool, NumberOfBool)
+    silent_milliseconds = int(values["tcp_user_timeout"]) or DEAD_MILLISECONDS
+    connection.watch(conninfo, silent_milliseconds / 1000)
     return connection
 
 
