@@ -277,8 +277,8 @@ class RunLifecycle:
             *turns,
             {"createdAt": moment, "actorId": actor.id, "buildId": actor.build_id, "inputKey": key},
         ]
-        run.actor_id, run.build_id, run.build_number, run.input_key = (
-            actor.id,
+        self._runs.move(run, actor.id)
+        run.build_id, run.build_number, run.input_key = (
             actor.build_id,
             actor.build_number,
             key,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -31,7 +31,6 @@ class RunRegistry:
         self.ended_usd = 0.0
         self.memory_mbytes = 0
         self.attempts: dict[str, int] = {}
-        self._latest = 0.0
 
     @property
     def active(self) -> int:
@@ -45,8 +44,7 @@ class RunRegistry:
 
     def moment(self) -> float:
         """Returns now, never before the start of the newest run: lists are in order of start."""
-        self._latest = max(self._latest, now())
-        return self._latest
+        return max(self.all[-1].started_at, now()) if self.all else now()
 
     def get(self, run_id: str) -> Run:
         """
@@ -77,9 +75,14 @@ class RunRegistry:
         self.of_actor[run.actor_id].append(run)
         if run.task_id is not None:
             self.of_task[run.task_id].append(run)
-        self._latest = max(self._latest, run.started_at)
         if not run.is_terminal:
             self.take(run)
+
+    def move(self, run: Run, actor_id: str) -> None:
+        """Makes a run one of another Actor, in whose list it keeps the place of its start."""
+        self.of_actor[run.actor_id].remove(run)
+        run.actor_id = actor_id
+        insort(self.of_actor[actor_id], run, key=_start)
 
     def take(self, run: Run) -> None:
         """Counts a run as active."""

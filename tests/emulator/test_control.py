@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,17 @@ async def test_reset_gives_an_empty_account(tmp_path: Path) -> None:
         assert limits["maxConcurrentActorJobs"] == 256
     async with calling(tmp_path / "data") as call:
         assert (await call("GET", "actor-runs")).data["total"] == 0
+
+
+async def test_runs_after_a_reset_start_at_the_time_of_the_wall_clock(tmp_path: Path) -> None:
+    """A test that moved the clock leaves no run of the next test in the future."""
+    async with calling(tmp_path) as call:
+        await _control(call, "clock", {"advanceSecs": 86_400})
+        await call.finish()
+        state = (await _control(call, "reset", {})).data
+        run = await call.finish({"duration_secs": 0})
+        ahead = datetime.fromisoformat(run["startedAt"]) - datetime.fromisoformat(state["now"])
+        assert ahead < timedelta(hours=1)
 
 
 async def test_limits_change_while_it_runs(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_stand_in_with_a_hostile_record_key_stays_in_its_folder(tmp_path: Path) 
 
 
 async def test_run_of_a_stand_in_becomes_that_of_another(tmp_path: Path) -> None:
-    """A metamorph plays the other Actor's recording in the same run."""
+    """A metamorph plays the recording of the other Actor, whose run it is until it is deleted."""
     _stand_in(tmp_path, {"a": 1}, durationSecs=600)
     other = StandInRun(items=[b'{"b": 2}'])
     write_stand_in(tmp_path / "actors", "apify/other", other)
@@ -188,3 +188,8 @@ async def test_run_of_a_stand_in_becomes_that_of_another(tmp_path: Path) -> None
         assert (await call.wait(run))["status"] == "SUCCEEDED"
         items = await call("GET", f"datasets/{run['defaultDatasetId']}/items", format="jsonl")
         assert items.lines == [{"b": 2}]
+        assert (await call("GET", f"{PATH}/runs")).data["total"] == 0
+        listed = (await call("GET", "actors/apify~other/runs")).data["items"]
+        assert [one["id"] for one in listed] == [run["id"]]
+        assert (await call("DELETE", f"actor-runs/{run['id']}")).status == 204
+        assert (await call("GET", "actors/apify~other/runs")).data["total"] == 0
