@@ -15,16 +15,15 @@ from apify_emulator.refusals import ApiError, invalid_input, record_not_found
 from apify_emulator.times import now
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,61})[a-z0-9]", re.IGNORECASE)
-_OPTIONS = frozenset(
-    {
-        "build",
-        "timeoutSecs",
-        "memoryMbytes",
-        "maxItems",
-        "maxTotalChargeUsd",
-        "restartOnError",
-    }
-)
+_NUMBER = (int, float)
+_OPTIONS: dict[str, type | tuple[type, ...]] = {
+    "build": str,
+    "timeoutSecs": _NUMBER,
+    "memoryMbytes": _NUMBER,
+    "maxItems": _NUMBER,
+    "maxTotalChargeUsd": _NUMBER,
+    "restartOnError": bool,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,12 +157,19 @@ def read_task_title(value: object) -> str | None:
 
 
 def read_task_options(value: object) -> dict[str, Any]:
-    """Returns the known options of a task; refuses what is not an object."""
+    """Returns the known options of a task; refuses one that is not of its type."""
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise invalid_input('"options" must be an object')
-    return {name: option for name, option in value.items() if name in _OPTIONS}
+    options = {name: option for name, option in value.items() if name in _OPTIONS}
+    for name, option in options.items():
+        kind = _OPTIONS[name]
+        # In Python a bool is an int, in JSON it is not.
+        is_other = isinstance(option, bool) and kind is not bool
+        if option is not None and (is_other or not isinstance(option, kind)):
+            raise invalid_input(f'The option "{name}" of a task is not valid: {option!r}')
+    return options
 
 
 def read_task_input(value: object) -> dict[str, Any] | None:

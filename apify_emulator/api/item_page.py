@@ -129,7 +129,7 @@ def _format_options(call: Call, transform: ItemTransform) -> FormatOptions:
         delimiter=delimiter,
         bom=call.flag("bom") if "bom" in call.query else None,
         has_header=not call.flag("skipHeaderRow"),
-        columns=tuple(renamed),
+        fields=tuple(renamed),
         xml_root=call.text("xmlRoot", "items") or "items",
         xml_row=call.text("xmlRow", "item") or "item",
         feed_title=call.text("feedTitle", "Dataset items"),

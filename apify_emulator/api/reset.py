@@ -26,11 +26,12 @@ async def reset_everything(context: Context) -> None:
     await _end_all_runs(context)
     # One write to the journal; nothing in it may wait.
     with context.journal.batch():
-        for run in list(context.runs.all):
-            delete_run(context, run)
+        # Before the runs, because a storage with a name stays when its run is deleted.
         _delete_all(context.datasets)
         _delete_all(context.stores)
         _delete_all(context.queues)
+        for run in list(context.runs.all):
+            delete_run(context, run)
         context.webhooks.clear()
         context.tasks.clear()
         context.actors.clear_pricings()

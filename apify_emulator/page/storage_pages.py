@@ -100,7 +100,7 @@ def record_parts(store: KeyValueStore, key: str) -> list[Markup]:
 
 def queue_parts(queue: RequestQueue, offset: int, limit: int) -> list[Markup]:
     """Returns the parts of the page of a request queue: its requests."""
-    requests = queue.listed(None, offset + limit, set())[offset:]
+    requests = queue.listed(0, offset + limit, set())[offset:]
     rows = (
         (
             shortened(request.get("url")),

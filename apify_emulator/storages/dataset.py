@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from apify_emulator.storages.appended_file import append_whole
 from apify_emulator.times import now
 
 _POSITION_EVERY = 1000
@@ -112,19 +113,18 @@ class Dataset:
         """Adds all items; none if the disk is full."""
         if self._simulation is not None:
             # Added items cannot be computed, so all items move into a file.
-            self._become_real()
+            self.become_real()
         if now() - self._modified_at > 0:
             self._count_before_last = self._count
         lines = [orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in items]
-        self._write(b"".join(lines))
+        append_whole(self._path, b"".join(lines))
         at = self._size
         for line in lines:
             if self._count % _POSITION_EVERY == 0:
                 self._positions.append(at)
             at += len(line)
             self._count += 1
-            # Clean items are those that are not empty.
-            self._empty += line == b"{}\n"
+            self._empty += _is_empty(line)
         self._size = at
         self._modified_at = now()
         self.writes += len(items)
@@ -154,11 +154,13 @@ class Dataset:
         """Deletes the file."""
         self._path.unlink(missing_ok=True)
 
-    def _become_real(self) -> None:
-        assert self._simulation is not None  # noqa: S101 - the caller has checked it
+    def become_real(self) -> None:
+        """Writes the items that a simulation computes to the file."""
+        if self._simulation is None:
+            return
         whole = self._simulation.lines(0, self._simulation.count())
         self._simulation = None
-        self._write(whole)
+        append_whole(self._path, whole)
         self._scan()
 
     def _position(self, index: int) -> int:
@@ -168,20 +170,6 @@ class Dataset:
         with self._path.open("rb") as lines:
             lines.seek(at)
             return at + sum(len(line) for line in islice(lines, index % _POSITION_EVERY))
-
-    def _write(self, lines: bytes) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            rest = memoryview(lines)
-            while rest:
-                rest = rest[os.write(file, rest) :]
-        except OSError:
-            # The caller gets an error for all items, so no part of them may stay.
-            os.ftruncate(file, self._size)
-            raise
-        finally:
-            os.close(file)
 
     def _scan(self) -> None:
         self._positions.clear()
@@ -200,9 +188,16 @@ class Dataset:
                     self._positions.append(self._size)
                 self._count += 1
                 self._size += len(line)
-                self._empty += line == b"{}\n"
+                self._empty += _is_empty(line)
         self._modified_at = self._path.stat().st_mtime
         self._count_before_last = self._count
+
+
+def _is_empty(line: bytes) -> bool:
+    """Returns whether an item has no fields but hidden ones, so that it is no clean item."""
+    return line == b"{}\n" or (
+        line.startswith(b'{"#') and all(name.startswith("#") for name in orjson.loads(line))
+    )
 
 
 def _read_range(path: Path, first: int, last: int) -> Iterator[bytes]:

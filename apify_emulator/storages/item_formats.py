@@ -28,12 +28,13 @@ class FormatOptions:
 
     Attributes:
         bom: None for the default of the format: only csv begins with a byte order mark.
+        fields: which a table has, in this order; empty for those of the items.
     """
 
     delimiter: str = ","
     bom: bool | None = None
     has_header: bool = True
-    columns: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
     xml_root: str = "items"
     xml_row: str = "item"
     feed_title: str = "Dataset items"
@@ -61,7 +62,7 @@ def as_json(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterat
 
 def as_csv(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
     """Yields a table with a header; nested values become columns like `a/b`."""
-    columns = options.columns or tuple(columns_of(read_blocks()))
+    columns = columns_of(read_blocks(), options.fields)
     if options.bom is not False:
         yield _BOM
     page = io.StringIO()
@@ -78,7 +79,7 @@ def as_csv(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterato
 
 def as_html(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
     """Yields a page with one table."""
-    columns = options.columns or tuple(columns_of(read_blocks()))
+    columns = columns_of(read_blocks(), options.fields)
     yield (_BOM if options.bom else b"") + b"<!DOCTYPE html><html><body><table>"
     if options.has_header:
         yield _html_row(columns, "th")
@@ -123,13 +124,24 @@ WRITERS: dict[str, tuple[Writer, str]] = {
 }
 
 
-def columns_of(blocks: Blocks) -> list[str]:
-    """Returns the columns of a table with these items, in the order of their first use."""
+def columns_of(blocks: Blocks, fields: tuple[str, ...] = ()) -> list[str]:
+    """
+    Returns the columns of a table with these items, in the order of their first use.
+
+    Args:
+        fields: only these, in this order, each with its nested columns or else as one column.
+    """
     columns: dict[str, None] = {}
+    of_field: dict[str, dict[str, None]] = {name: {} for name in fields}
     for block in blocks:
         for item in block:
-            for name in flat(item):
-                columns.setdefault(name)
+            if not fields:
+                columns.update(dict.fromkeys(flat(item)))
+            for name in fields:
+                if name in item:
+                    of_field[name].update(dict.fromkeys(flat({name: item[name]})))
+    for name, inner in of_field.items():
+        columns.update(inner or {name: None})
     return list(columns)[:MAX_COLUMNS]
 
 

@@ -132,6 +132,12 @@ class KeyValueStore:
             record.path.unlink(missing_ok=True)
             self.modified_at = now()
 
+    def become_real(self) -> None:
+        """Writes the records that a simulation computes to files."""
+        for record in self.records():
+            if record.key not in self._files:
+                self._write(record.key, record.content_type, record.read(), is_deleted=False)
+
     def records(self) -> list[Record]:
         """Returns all records in the binary order of their keys."""
         everything: dict[str, Record | None] = (

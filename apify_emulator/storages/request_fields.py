@@ -22,6 +22,8 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 # Without a value the default of the API applies.
 _NEVER_NULL = frozenset({"url", "uniqueKey", "method", "retryCount", "userData"})
+# These two say in the file of a queue what happened to a request.
+_OF_THE_FILE = frozenset({"forefront", "deleted"})
 _METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
 )
@@ -29,7 +31,7 @@ _METHODS = frozenset(
 
 def checked_request(request: dict[str, Any]) -> dict[str, Any]:
     """
-    Returns a request without the nulls that stand for a default.
+    Returns a request without the nulls that stand for a default, and without fields of the file.
 
     Raises:
         ApiError: a field is not of its type (400).
@@ -46,7 +48,7 @@ def checked_request(request: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in request.items()
-        if value is not None or name not in _NEVER_NULL
+        if (value is not None or name not in _NEVER_NULL) and name not in _OF_THE_FILE
     }
 
 

@@ -8,14 +8,18 @@ import re
 import time
 from collections.abc import Iterator
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from apify_emulator.refusals import ApiError, invalid_input
+from apify_emulator.storages.appended_file import append_whole
 from apify_emulator.storages.request_fields import checked_request
 from apify_emulator.times import iso, now
+
+FILTERS = frozenset({"locked", "pending"})
 
 
 def request_id(unique_key: str) -> str:
@@ -56,6 +60,9 @@ class RequestQueue:
         self._pending: dict[str, None] = {}
         self._locks: dict[str, tuple[float, str | None]] = {}
         self._clients: set[str] = set()
+        # The place of each request in the order of arrival, also of those that were deleted.
+        self._places: dict[str, int] = {}
+        self._arrived = 0
         self._load()
 
     @property
@@ -131,12 +138,13 @@ class RequestQueue:
     def remove(self, key: str) -> bool:
         """Deletes a request; returns whether it existed."""
         self.deletes += 1
-        known = self._requests.pop(key, None)
+        if key not in self._requests:
+            return False
+        self._append({"id": key, "deleted": True})
+        del self._requests[key]
         self._pending.pop(key, None)
         self._locks.pop(key, None)
-        if known is not None:
-            self._append({"id": key, "deleted": True})
-        return known is not None
+        return True
 
     def head(self, limit: int) -> list[dict[str, Any]]:
         """Returns the next requests that are not locked."""
@@ -175,7 +183,7 @@ class RequestQueue:
             raise ApiError(409, "request-handled-or-locked", "The request is already handled")
         self._locks[key] = (time.monotonic() + lock_secs, client_key)
         if forefront:
-            self._move_first(key)
+            self._put(self._requests[key], forefront=True)
         return {"lockExpiresAt": iso(now() + lock_secs)}
 
     def unlock(self, key: str, client_key: str | None, *, forefront: bool) -> None:
@@ -183,7 +191,7 @@ class RequestQueue:
         self._check_holder(key, client_key)
         self._locks.pop(key, None)
         if forefront and key in self._pending:
-            self._move_first(key)
+            self._put(self._requests[key], forefront=True)
 
     def unlock_all(self, client_key: str | None) -> int:
         """Unlocks all requests of a client; returns how many."""
@@ -198,27 +206,37 @@ class RequestQueue:
         moment = time.monotonic()
         return any(until > moment for until, _ in self._locks.values())
 
-    def listed(self, after: str | None, limit: int, filters: set[str]) -> list[dict[str, Any]]:
-        """Returns requests in the order of their arrival, after an id."""
+    def place_of(self, key: str) -> int | None:
+        """Returns the place of a request in the order of arrival; None if there was none."""
+        return self._places.get(key)
+
+    def listed(self, after: int, limit: int, filters: set[str]) -> list[dict[str, Any]]:
+        """
+        Returns requests in the order of their arrival, after a place of that order.
+
+        Args:
+            filters: of `FILTERS`; requests of any of them are returned, of all without one.
+        """
         moment = time.monotonic()
-        found: list[dict[str, Any]] = []
-        is_reached = after is None
-        for key, request in self._requests.items():
-            if is_reached and len(found) < limit and self._passes(key, filters, moment):
-                found.append(request)
-            is_reached = is_reached or key == after
-        return found
+        wanted = (
+            request
+            for key, request in self._requests.items()
+            if self._places[key] > after and self._passes(key, filters, moment)
+        )
+        return list(islice(wanted, limit))
+
+    def become_real(self) -> None:
+        """Does nothing, because no queue is simulated."""
 
     def delete(self) -> None:
         """Deletes the file."""
         self._path.unlink(missing_ok=True)
 
     def _passes(self, key: str, filters: set[str], moment: float) -> bool:
-        if "locked" in filters and not self._is_locked(key, moment):
-            return False
-        return "pending" not in filters or (
-            key in self._pending and not self._is_locked(key, moment)
-        )
+        if not filters:
+            return True
+        state = "locked" if self._is_locked(key, moment) else "pending"
+        return state in filters and key in self._pending
 
     def _is_locked(self, key: str, moment: float) -> bool:
         return key in self._locks and self._locks[key][0] > moment
@@ -231,13 +249,16 @@ class RequestQueue:
             )
 
     def _put(self, request: dict[str, Any], *, forefront: bool) -> None:
-        self._take(request, forefront=forefront)
         self._append({**request, "forefront": forefront})
+        self._take(request, forefront=forefront)
         self.writes += 1
         self.modified_at = now()
 
     def _take(self, request: dict[str, Any], *, forefront: bool) -> None:
         key = request["id"]
+        if key not in self._requests:
+            self._arrived += 1
+            self._places[key] = self._arrived
         self._requests[key] = request
         if request.get("handledAt"):
             self._pending.pop(key, None)
@@ -252,12 +273,7 @@ class RequestQueue:
         self._pending = {key: None, **self._pending}
 
     def _append(self, entry: dict[str, Any]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(file, orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
-        finally:
-            os.close(file)
+        append_whole(self._path, orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
 
     def _load(self) -> None:
         for entry in _entries(self._path):

@@ -40,8 +40,13 @@ class Storage(Protocol):
 
     id: str
     name: str | None
+    created_at: float
     accessed_at: float
     general_access: str
+
+    def become_real(self) -> None:
+        """Writes what a simulation computes to disk."""
+        ...
 
     def delete(self) -> None:
         """Deletes the content on disk."""
@@ -134,7 +139,9 @@ class StorageCollection(Generic[S]):
 
     def _entry(self, storage: S) -> AccountStorage:
         known = self._named.get(storage.id)
-        return known or AccountStorage(id=storage.id, name=storage.name, created_at=now())
+        return known or AccountStorage(
+            id=storage.id, name=storage.name, created_at=storage.created_at
+        )
 
     def delete(self, storage: S) -> None:
         """Deletes a storage and its content."""
@@ -149,10 +156,14 @@ class StorageCollection(Generic[S]):
             self._journal.put("deleted", storage.id, {})
 
     def discard(self, storage_id: str) -> None:
-        """Deletes the content of a run's own storage, if it exists, when the run is deleted."""
+        """Deletes a run's own storage, if it exists and has no name, when the run is deleted."""
         storage = self._open.pop(storage_id, None) or self._reopen(storage_id)
-        if storage is not None:
+        if storage is not None and storage.name:
+            storage.become_real()
+        elif storage is not None:
             storage.delete()
+            if self._named.pop(storage_id, None) is not None:
+                self._journal.drop(self.kind, storage_id)
         self._open.pop(storage_id, None)
         # The run is deleted too, so nothing can create the storage again.
         if storage_id in self._deleted:
@@ -161,7 +172,7 @@ class StorageCollection(Generic[S]):
 
     def listed(self, *, unnamed: bool) -> list[S]:
         """Returns the storages in order of creation; only named ones unless `unnamed`."""
-        return list(self._all(unnamed=unnamed))
+        return sorted(self._all(unnamed=unnamed), key=lambda storage: storage.created_at)
 
     def open_of_run(self, run: Run, storage_id: str) -> S:
         """Opens a run's own storage."""

@@ -20,24 +20,29 @@ from apify_emulator.times import now
 class _SimulatedItems:
     """The items of a simulated run."""
 
-    __slots__ = ("_alias", "_run", "_script")
+    __slots__ = ("_alias", "_run")
 
     def __init__(self, run: Run, alias: str | None = None) -> None:
         self._run = run
         self._alias = alias
-        self._script: Script = script_of(run)
+
+    @property
+    def _script(self) -> Script:
+        return script_of(self._run)
 
     def count(self) -> int:
         if self._alias is not None:
             return self._script.datasets[self._alias] if self._run.is_terminal else 0
-        return items_so_far(self._run, self._script, now())
+        run = self._run
+        # What an ended run has does not depend on its recording, which can be deleted.
+        return run.items_made if run.is_terminal else items_so_far(run, self._script, now())
 
     def lines(self, start: int, stop: int) -> bytes:
         return item_lines(self._script, start, stop)
 
     def changed_at(self) -> float:
         run = self._run
-        if run.finished_at is None and self._script.push_interval_secs and run.running_since:
+        if run.finished_at is None and run.running_since and self._script.push_interval_secs:
             return now()
         return run.finished_at or run.running_since or run.started_at
 

@@ -42,7 +42,7 @@ def as_xlsx(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterat
     """Yields a workbook with one sheet; nested values become columns like `a/b`."""
     import xlsxwriter
 
-    columns = options.columns or tuple(columns_of(read_blocks()))
+    columns = columns_of(read_blocks(), options.fields)
     with tempfile.TemporaryFile() as file:
         # Texts stay texts: a value like `=1+1` must not become a formula.
         settings = {
@@ -58,7 +58,7 @@ def as_xlsx(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterat
             yield piece
 
 
-def _fill(sheet: Any, columns: tuple[str, ...], blocks: Blocks, options: FormatOptions) -> None:
+def _fill(sheet: Any, columns: list[str], blocks: Blocks, options: FormatOptions) -> None:
     row = 0
     if options.has_header:
         sheet.write_row(row, 0, columns)

@@ -62,19 +62,20 @@ class Webhooks:
 
     def update(self, webhook: Webhook, body: dict[str, Any]) -> Webhook:
         """Changes the fields that the body names."""
-        merged = {**webhook_view(webhook, self), **body}
+        known = {**webhook_view(webhook, self), "idempotencyKey": webhook.idempotency_key}
         changed = replace(
-            read_webhook(merged, is_ad_hoc=webhook.is_ad_hoc),
+            read_webhook({**known, **body}, is_ad_hoc=webhook.is_ad_hoc),
             id=webhook.id,
             created_at=webhook.created_at,
         )
-        self._forget(webhook)
+        self._forget_condition(webhook)
         self._keep(changed)
         return changed
 
     def delete(self, webhook: Webhook) -> None:
         """Deletes a webhook."""
-        self._forget(webhook)
+        del self.by_id[webhook.id]
+        self._forget_condition(webhook)
         self._journal.drop("webhook", webhook.id)
 
     def clear(self) -> None:
@@ -166,8 +167,7 @@ class Webhooks:
         for pair in webhook.condition.items():
             self._of_condition.setdefault(pair, []).append(webhook.id)
 
-    def _forget(self, webhook: Webhook) -> None:
-        self.by_id.pop(webhook.id, None)
+    def _forget_condition(self, webhook: Webhook) -> None:
         for pair in webhook.condition.items():
             self._of_condition[pair].remove(webhook.id)
 

@@ -70,6 +70,23 @@ async def test_task_can_be_changed_and_deleted(tmp_path: Path) -> None:
         assert (await call("GET", place)).error == (404, "record-not-found")
 
 
+@pytest.mark.parametrize(
+    "option",
+    [{"memoryMbytes": "1024"}, {"timeoutSecs": True}, {"maxItems": [1]}, {"restartOnError": "no"}],
+)
+async def test_task_refuses_options_of_another_type(
+    tmp_path: Path, option: dict[str, object]
+) -> None:
+    """A task with such an option gets 400 when it is created and when it changes, not a start."""
+    async with calling(tmp_path) as call:
+        body = {"actId": "orchestrator~simulated", "options": option}
+        assert (await call("POST", "actor-tasks", json=body)).error == (400, "invalid-input")
+        task = await _task(call)
+        changed = await call("PUT", f"actor-tasks/{task}", json={"options": option})
+        assert changed.error == (400, "invalid-input")
+        assert (await call("POST", f"actor-tasks/{task}/runs")).status == 201
+
+
 async def test_task_runs_are_listed_without_a_filter_by_time(tmp_path: Path) -> None:
     """The list of a task's runs ignores filters by time."""
     async with calling(tmp_path) as call:

@@ -103,3 +103,16 @@ async def test_webhooks_can_be_managed(tmp_path: Path) -> None:
             assert [one["id"] for one in (await call("GET", path)).data["items"]] == [first["id"]]
         assert (await call("DELETE", place)).status == 204
         assert (await call("GET", place)).error == (404, "record-not-found")
+
+
+async def test_changed_webhook_keeps_its_key_and_its_place(tmp_path: Path) -> None:
+    """Creating it again finds it after a change, and the list has the order of creation."""
+    async with calling(tmp_path) as call:
+        body = {"eventTypes": ["TEST"], "requestUrl": "http://127.0.0.1:9", "condition": {}}
+        first = (await call("POST", "webhooks", json={**body, "idempotencyKey": "k"})).data["id"]
+        second = (await call("POST", "webhooks", json=body)).data["id"]
+        await call("PUT", f"webhooks/{first}", json={"description": "changed"})
+        again = (await call("POST", "webhooks", json={**body, "idempotencyKey": "k"})).data
+        assert (again["id"], again["description"]) == (first, "changed")
+        listed = (await call("GET", "webhooks")).data["items"]
+        assert [one["id"] for one in listed] == [first, second]

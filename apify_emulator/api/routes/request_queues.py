@@ -12,7 +12,7 @@ from apify_emulator.api.storage_answers import update_storage
 from apify_emulator.http.answers import Answer, data, nothing
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import ApiError, invalid_input, invalid_parameter, record_not_found
-from apify_emulator.storages.request_queue import RequestQueue, request_id
+from apify_emulator.storages.request_queue import FILTERS, RequestQueue, request_id
 from apify_emulator.times import iso
 
 _MAX_BATCH = 25
@@ -134,15 +134,28 @@ async def list_requests(context: Context, call: Call) -> Answer:
     """Lists requests, page by page."""
     queue = _find(context, call)
     limit = call.count("limit", 10_000, least=1, most=10_000)
-    after = call.text("cursor") or call.text("exclusiveStartId") or None
-    found = queue.listed(after, limit + 1, set(call.names("filter")))
+    filters = set(call.names("filter"))
+    if filters - FILTERS:
+        raise invalid_parameter("filter", f"must be of {', '.join(sorted(FILTERS))}")
+    found = queue.listed(_first_place(queue, call), limit + 1, filters)
     items = found[:limit]
     answer: dict[str, Any] = {"items": items, "count": len(items), "limit": limit}
     if len(found) > limit:
-        answer["nextCursor"] = items[-1]["id"]
+        answer["nextCursor"] = str(queue.place_of(items[-1]["id"]))
     if call.text("exclusiveStartId"):
         answer["exclusiveStartId"] = call.text("exclusiveStartId")
     return data(answer)
+
+
+def _first_place(queue: RequestQueue, call: Call) -> int:
+    """Returns the place that a page of the list comes after; 0 for the first page."""
+    start_id = call.text("exclusiveStartId")
+    if not start_id:
+        return call.count("cursor", 0)
+    place = queue.place_of(start_id)
+    if place is None:
+        raise invalid_parameter("exclusiveStartId", "is not the id of a request of this queue")
+    return place
 
 
 async def add(context: Context, call: Call) -> Answer:
