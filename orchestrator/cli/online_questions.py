@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from orchestrator.app.outputs.online_verification import verify_online
+from orchestrator.app.outputs.online_verification import Difference, verify_online
 from orchestrator.app.plan.account_forecast import Account, ask_account
 from orchestrator.app.plan.forecast import History
 from orchestrator.app.plan.online_validation import Answers, ask_platform
@@ -38,7 +38,7 @@ def ask_about_jobs(
 
 def ask_about_results(
     options: argparse.Namespace, folder: Path, selection: Selection
-) -> Mapping[JobKey, str]:
+) -> Mapping[JobKey, Difference]:
     """What the platform says about the results of a batch; see `verify_online`."""
     context = make_context(options, settings_of(options))
     return in_event_loop(verify_online, folder, context, selection)

@@ -58,7 +58,7 @@ def look_at(
     for other in datasets:
         if other.file is not None and other.sha256 is not None:
             path = folder / FOLDER / other.file
-            problem = _problem_of_file(path, other.size_bytes, other.sha256)
+            problem = problem_of_file(path, other.size_bytes, other.sha256)
             problems += [f"{FOLDER}/{problem}"] if problem is not None else []
     problems += _absent(folder, job, options, records or 0, missing)
     return Found(items=items, problems=tuple(problems))
@@ -67,10 +67,11 @@ def look_at(
 def _problem_of_items(path: Path, expected: ItemsFile | None) -> str | None:
     if expected is None:
         return f"{path.name} was never collected"
-    return _problem_of_file(path, expected.size_bytes, expected.sha256)
+    return problem_of_file(path, expected.size_bytes, expected.sha256)
 
 
-def _problem_of_file(path: Path, size_bytes: int, sha256: str) -> str | None:
+def problem_of_file(path: Path, size_bytes: int, sha256: str) -> str | None:
+    """How a file differs from what was collected, in words; None if it does not."""
     try:
         size = path.stat().st_size
         # The size first: it shows most damage without reading the file.

@@ -54,6 +54,11 @@ def shared_names(patterns: Iterable[str], aliases: Mapping[str, DatasetId]) -> I
             yield name
 
 
+def shared_file(name: str, query: ItemsQuery) -> str:
+    """The file of a dataset that runs share, in `datasets/` of the batch."""
+    return f"{file_name(name)}.{query.format}"
+
+
 async def collect_aliased(
     datasets: Datasets, folder: Folder, wanted: Mapping[str, DatasetId], query: ItemsQuery
 ) -> list[OtherDataset]:

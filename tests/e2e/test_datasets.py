@@ -148,6 +148,26 @@ def test_dataset_that_runs_share_is_collected_once(
     assert [row["datasets"][0]["items"] for row in rows] == [4, None, None]
     assert rows[0]["datasets"][0]["unproven"] == "a named dataset, which other runs may fill too"
     assert command.run("verify", "share").code == 0
+    file.unlink()
+    found = command.run("verify", "share")
+    assert (found.code, "datasets/shared-prices.jsonl is missing" in found.out) == (1, True)
+    assert command.run("collect", "share").code == 0
+    assert command.run("verify", "share").code == 0
+
+
+def test_no_download_is_advised_of_a_dataset_that_only_the_disk_has(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """The platform deletes old datasets; what was collected is whole."""
+    command.write("s.toml", sweep("old", 1, duration_secs=0.1, items=1))
+    (row,) = rows_of(command.run("run", "s.toml", "--json").json["folder"])
+    platform.delete(f"/datasets/{row['dataset_id']}")
+    found = command.run("verify", "old", "--online")
+    assert (found.code, "collect" in found.out) == (1, False), found.out
+    assert found.out.endswith(
+        "the platform no longer has datasets of 1 of 1 jobs; the files of all jobs match the "
+        "ledger\n"
+    )
 
 
 def test_shared_dataset_that_does_not_exist_is_a_warning(command: Command) -> None:

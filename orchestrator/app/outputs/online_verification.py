@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 
@@ -21,9 +22,22 @@ from orchestrator.model.selection import Selection
 from orchestrator.model.states import AttemptState
 
 
+class Difference(NamedTuple):
+    """
+    How the platform differs from what was collected of a job.
+
+    Attributes:
+        is_collectable: whether `collect --online` downloads what is missing here; the platform may
+            have lost a dataset that is here.
+    """
+
+    text: str
+    is_collectable: bool
+
+
 async def verify_online(
     folder: Path, context: BatchContext, selection: Selection
-) -> dict[JobKey, str]:
+) -> dict[JobKey, Difference]:
     """
     How the platform differs from the disk, by job: one request each, after the last item on disk.
 
@@ -31,7 +45,7 @@ async def verify_online(
         UsageError: the ledger cannot be read.
         PlatformError: the platform cannot be asked.
     """
-    wrong: dict[JobKey, str] = {}
+    wrong: dict[JobKey, Difference] = {}
     with LedgerReader(folder / LEDGER) as reader:
         reports = (report for report in reader.reports() if _is_checked(report, selection))
         at_once = downloads_at_once(context.settings, reader.batch())
@@ -51,7 +65,7 @@ def _is_checked(report: JobReport, selection: Selection) -> bool:
 
 
 async def _check(
-    client: ApifyClient, reports: Iterator[JobReport], wrong: dict[JobKey, str]
+    client: ApifyClient, reports: Iterator[JobReport], wrong: dict[JobKey, Difference]
 ) -> None:
     for report in reports:
         query = report.job.collect.query
@@ -63,19 +77,22 @@ async def _check(
             for other in report.datasets
             if other.dataset_id is not None
         ]
-        found = [await _difference(client, query, *one) for one in asked]
-        if problems := list(filter(None, found)):
-            wrong[report.job.key] = ", ".join(problems)
+        answers = [await _difference(client, query, *one) for one in asked]
+        if found := [answer for answer in answers if answer is not None]:
+            text = ", ".join(one.text for one in found)
+            wrong[report.job.key] = Difference(text, any(one.is_collectable for one in found))
 
 
 async def _difference(
     client: ApifyClient, query: ItemsQuery, dataset_id: DatasetId, stored: int, of: str
-) -> str | None:
-    """How the platform's dataset differs from what was collected of it, in words."""
+) -> Difference | None:
+    """How the platform's dataset differs from what was collected of it."""
     try:
         held = await count_behind(client, dataset_id, query, stored)
     except NotFound:
-        return f"dataset {dataset_id} does not exist on the platform any more"
+        gone = f"dataset {dataset_id} does not exist on the platform any more"
+        return Difference(gone, is_collectable=False)
     if held == stored:
         return None
-    return f"the platform holds {held} items{of}, and {stored} were collected"
+    text = f"the platform holds {held} items{of}, and {stored} were collected"
+    return Difference(text, is_collectable=True)

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.collector.dataset import Datasets
-from orchestrator.collector.other_datasets import FOLDER
+from orchestrator.collector.other_datasets import FOLDER, shared_file
 from orchestrator.errors import PermanentError, TruncatedBody
 from orchestrator.event_log import LOG
 from orchestrator.ledger.records import SharedDataset
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.ids import DatasetId
-from orchestrator.store.file_names import file_name
 
 
 async def collect_shared(batch: OpenBatch, *, patience_secs: float) -> None:
@@ -54,7 +53,7 @@ async def collect_shared(batch: OpenBatch, *, patience_secs: float) -> None:
 async def _collect(
     batch: OpenBatch, datasets: Datasets, name: str, dataset_id: DatasetId, shared: SharedDataset
 ) -> OtherDataset:
-    file = f"{file_name(name)}.{shared.query.format}"
+    file = shared_file(name, shared.query)
     items = await datasets.fetch_file(batch.folder / FOLDER, dataset_id, shared.query, name=file)
     LOG.info("shared_dataset_collected", dataset=name, items=items.items)
     return replace(

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.app.batch_folders import LEDGER
-from orchestrator.collector.disk_check import Found, look_at
+from orchestrator.collector.disk_check import Found, look_at, problem_of_file
 from orchestrator.collector.items_file import ItemsFile
+from orchestrator.collector.other_datasets import FOLDER, shared_file
 from orchestrator.ledger import JobReport, LedgerReader
 from orchestrator.model.selection import Selection
 from orchestrator.model.states import AttemptState
@@ -27,7 +28,17 @@ def verify(folder: Path, selection: Selection) -> Iterator[tuple[JobReport, tupl
                 continue
             if selection.matches(job.key, report.status, job.tags):
                 found = check_files(folder / "jobs" / job.key, report)
-                yield report, found.problems
+                yield report, (*found.problems, *_problems_of_shared(folder, report))
+
+
+def _problems_of_shared(folder: Path, report: JobReport) -> Iterator[str]:
+    """Those of the datasets that runs share; the report of one job has what was collected."""
+    for other in report.datasets:
+        if other.is_shared and other.sha256 is not None:
+            path = folder / FOLDER / shared_file(other.name, report.job.collect.query)
+            problem = problem_of_file(path, other.size_bytes, other.sha256)
+            if problem is not None:
+                yield f"{FOLDER}/{problem} (shared by the runs of the batch)"
 
 
 def check_files(folder: Path, report: JobReport) -> Found:
