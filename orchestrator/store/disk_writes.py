@@ -25,19 +25,19 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
     """
     Saves one file durably.
 
-    Several processes may save the same file at once: they take turns, and the last one stays.
+    Several processes may save the same file at once: the last one stays. None waits for another
+    one, which may be paused.
 
     Raises:
         DiskFull, OutputLost: the file is as it was before.
     """
-    part = f"{path.parent}/.{path.name}.part"
     with translated(str(path)):
-        handle = _open_locked(part)
+        handle, part = _open_locked(path)
         try:
             for piece in pieces:
                 append(handle, piece, part)
             os.fsync(handle)
-            # Renamed while locked: a process that waits then sees that its handle is another file.
+            # Renamed while locked: a process that has just opened it sees that it is another file.
             os.replace(part, path)
         finally:
             os.close(handle)
@@ -150,15 +150,26 @@ def remove_open(handle: int, part: str) -> None:
         os.unlink(part)
 
 
-def _open_locked(part: str) -> int:
-    """The handle of an empty file that no other process writes until it is closed."""
+def _open_locked(path: Path) -> tuple[int, str]:
+    """The handle of an empty file that no other process writes until it is closed, and its name."""
+    number = 1
     while True:
+        part = f"{path.parent}/.{path.name}{'' if number == 1 else f'.{number}'}.part"
         handle = os.open(part, FLAGS, 0o644)
         with closed_on_error(handle):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            # Whoever had the lock may have renamed the file: then this handle is that file's.
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(handle), os.stat(part)):
-                    os.ftruncate(handle, 0)
-                    return handle
+            if _lock(handle):
+                # Whoever had the lock may have renamed it: then this handle is that file's.
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(handle), os.stat(part)):
+                        os.ftruncate(handle, 0)
+                        return handle, part
         os.close(handle)
+        number += 1
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

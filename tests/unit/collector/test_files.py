@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -12,6 +14,8 @@ from orchestrator.group_worker import GroupWorker
 from orchestrator.store.atomic_files import Files
 from orchestrator.store.disk_writes import write_file
 from orchestrator.store.group_flush import flush_group
+
+BOUND_SECS = 10.0
 
 
 async def test_files_appear_whole_under_their_names(tmp_path: Path) -> None:
@@ -79,6 +83,29 @@ def test_file_with_several_writers_is_always_whole(tmp_path: Path) -> None:
             assert path.read_bytes() in contents
     for writer in writers:
         writer.result()
+    assert [found.name for found in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_file_is_written_beside_a_process_that_is_paused(tmp_path: Path) -> None:
+    """Whoever was stopped while it wrote a report does not keep others from theirs."""
+    path = tmp_path / "summary.json"
+    written, goes_on = Event(), Event()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"the paused one"
+        written.set()
+        assert goes_on.wait(BOUND_SECS)
+
+    with ThreadPoolExecutor(2) as pool:
+        paused = pool.submit(write_file, path, pieces())
+        assert written.wait(BOUND_SECS)
+        try:
+            pool.submit(write_file, path, [b"the other"]).result(BOUND_SECS)
+            assert path.read_bytes() == b"the other"
+        finally:
+            goes_on.set()
+        paused.result()
+    assert path.read_bytes() == b"the paused one"
     assert [found.name for found in tmp_path.iterdir()] == ["summary.json"]
 
 
