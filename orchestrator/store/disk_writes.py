@@ -102,6 +102,15 @@ def translated(path: str) -> Iterator[None]:
         raise write_error(error, path) from error
 
 
+def try_lock(handle: int) -> bool:
+    """Locks a file or a folder until it is closed; False if another process, or handle, has it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextmanager
 def closed_on_error(handle: int) -> Iterator[None]:
     """Closes a handle if the block fails: an open one keeps its lock, also from this process."""
@@ -157,7 +166,7 @@ def _open_locked(path: Path) -> tuple[int, str]:
         part = f"{path.parent}/.{path.name}{'' if number == 1 else f'.{number}'}.part"
         handle = os.open(part, FLAGS, 0o644)
         with closed_on_error(handle):
-            if _lock(handle):
+            if try_lock(handle):
                 # Whoever had the lock may have renamed it: then this handle is that file's.
                 with suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(handle), os.stat(part)):
@@ -165,11 +174,3 @@ def _open_locked(path: Path) -> tuple[int, str]:
                         return handle, part
         os.close(handle)
         number += 1
-
-
-def _lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
