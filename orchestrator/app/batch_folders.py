@@ -32,7 +32,7 @@ from orchestrator.errors import (
 from orchestrator.event_log import LOG
 from orchestrator.ledger import location
 from orchestrator.ledger.amendments import set_number
-from orchestrator.ledger.known_batches import published_batches, read_batch
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.location import has_ledger
 from orchestrator.ledger.store import Row
 from orchestrator.ledger.stores import mirror_batches
@@ -168,9 +168,11 @@ def point_latest(folder: Path, name: BatchName) -> None:
         return
     if os.path.realpath(link) != os.path.realpath(found):
         new = home / f".{LATEST}.{found.name}"
-        new.unlink(missing_ok=True)
-        new.symlink_to(found.name, target_is_directory=True)
-        new.replace(link)
+        # Another process may make the same link at the same time.
+        with suppress(FileExistsError, FileNotFoundError):
+            new.unlink(missing_ok=True)
+            new.symlink_to(found.name, target_is_directory=True)
+            new.replace(link)
 
 
 def find_batch(output: Path, text: str) -> Path:
@@ -186,7 +188,7 @@ def find_batch(output: Path, text: str) -> Path:
         raise BatchNotFound("expected a batch, found nothing; give its folder, NAME or NAME/ID")
     if REMOTE.fullmatch(text):
         output, text = _below_remote(text)
-    mirror_batches(output, text.partition("/")[0])
+    _mirror(output, text.partition("/")[0])
     for folder in (Path(text), output / text):
         if has_ledger(folder):
             return Path(os.path.realpath(folder))
@@ -256,7 +258,7 @@ class Survey:
 
 def survey(home: Path) -> Survey:
     """Reads all batches in the folder of a batch name; warns of anything else there."""
-    published = published_batches(home)
+    published = {row["id"]: row for row in _mirror(home.parent, home.name)}
     found: dict[BatchId, Found] = {}
     unreadable = []
     for entry in _entries(home):
@@ -279,6 +281,26 @@ def survey(home: Path) -> Survey:
             found[batch.id] = Found(folder=path, batch=batch)
     ordered = sorted(found.values(), key=lambda one: (one.number, one.batch.id), reverse=True)
     return Survey(found=ordered, unreadable=unreadable)
+
+
+def _mirror(output: Path, name: str = "") -> Sequence[Row]:
+    """
+    Makes folders, and `latest`, for the batches at the server that this machine does not have.
+
+    Args:
+        name: of the batches; empty for all names.
+
+    Returns:
+        The `batch` rows at that server; none if the settings name no server.
+
+    Raises:
+        LedgerAway: the server cannot be reached.
+    """
+    mirrored = mirror_batches(output, name)
+    # One of each name: the link leads to the newest one anyway.
+    for home, folder in {folder.parent: folder for folder in mirrored.made}.items():
+        point_latest(folder, BatchName(home.name))
+    return mirrored.rows
 
 
 def _concerns_all(error: Exception) -> bool:
@@ -356,7 +378,7 @@ def newest_of_each(output: Path) -> list[Path]:
 
 def batch_names(output: Path) -> list[Path]:
     """The folders of all batch names under an output folder."""
-    mirror_batches(output)
+    _mirror(output)
     if not output.is_dir():
         return []
     return sorted(

@@ -17,21 +17,6 @@ _read: dict[Path, tuple[tuple[int, ...], Batch]] = {}
 """What this process has read of each file: its `settled_content` before, and its batch."""
 
 
-def published_batches(home: Path) -> dict[str, Row]:
-    """
-    The `batch` rows of a name at the server of the settings, by their ids, for `read_batch`.
-
-    Makes folders for those that this machine does not have.
-
-    Args:
-        home: the folder of the batch name.
-
-    Raises:
-        LedgerAway: the server cannot be reached.
-    """
-    return {row["id"]: row for row in stores.mirror_batches(home.parent, home.name)}
-
-
 def read_batch(path: Path, published: Mapping[str, Row] | None = None) -> Batch:
     """
     The batch of a ledger of any version; nothing else in the ledger is checked.

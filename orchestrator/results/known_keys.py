@@ -29,6 +29,8 @@ def remember(sources: Sources, unique: Sequence[str], seen: Seen) -> None:
     for source in sources():
         shape.learn_params(source.params)
     columns = shape.layout().unique
-    for pieces in chunks(sources(), lambda: sizes.most_rows) if columns else ():
-        rows = read(pieces, as_text=True)
-        seen.take(keys_of(rows, columns or ()), [source.number for source in rows.sources])
+    # Read also where no item is known to have these columns: files may be missing.
+    for pieces in chunks(sources(), lambda: sizes.most_rows):
+        if columns:
+            rows = read(pieces, as_text=True)
+            seen.take(keys_of(rows, columns), [source.number for source in rows.sources])

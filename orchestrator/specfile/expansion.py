@@ -28,7 +28,7 @@ from orchestrator.specfile.notify_urls import check_notify
 from orchestrator.specfile.parameters import given_params
 from orchestrator.specfile.sweep.cells import Cell
 from orchestrator.specfile.sweep.matrix import may_be_empty
-from orchestrator.specfile.tables.data_source import Surroundings
+from orchestrator.specfile.tables.data_source import Absent, Surroundings, nothing_absent
 from orchestrator.specfile.templates.trees import Values
 from orchestrator.specfile.text.stdin import STANDARD_INPUT
 
@@ -44,6 +44,7 @@ def expand(
     output: Path = OUTPUT,
     is_local: bool = False,
     own: Path | None = None,
+    absent: Absent = nothing_absent,
 ) -> Iterator[Job]:
     """
     Yields the jobs of a spec; keeps only the data of its parameters in memory.
@@ -55,6 +56,7 @@ def expand(
         output: the folder of batches whose results the spec reads.
         is_local: whether the batch runs on the local platform.
         own: the folder of the batch, if it exists already.
+        absent: see `Absent`.
 
     Raises:
         SpecError: at the end, with all mistakes.
@@ -72,6 +74,7 @@ def expand(
         is_piped=str(loaded.path) == STANDARD_INPUT,
         is_local=is_local,
         own=own,
+        absent=absent,
     )
     make = SweepMaker(loaded, values, env, around, mistakes).make
     sweeps = [make(index) for index in range(len(loaded.spec.jobs))]

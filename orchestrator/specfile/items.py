@@ -29,6 +29,7 @@ from orchestrator.specfile.load import LoadedSpec
 from orchestrator.specfile.model import JobTable, Spec
 from orchestrator.specfile.parameters import given_params
 from orchestrator.specfile.sweep.matrix import CHUNK, SOURCE, ExceptTable, ItemRowsTable, fields_of
+from orchestrator.specfile.tables.data_source import Absent, Surroundings, nothing_absent
 from orchestrator.specfile.tables.earlier_values import EarlierValues
 from orchestrator.specfile.templates.condition import compile_condition
 from orchestrator.specfile.templates.template import TemplateMistake, compile_template, is_template
@@ -123,12 +124,20 @@ class ItemJobs:
     Args:
         folder: of the batch.
         is_local: whether the batch runs on the local platform.
+        absent: see `Absent`.
 
     Raises:
         SourceMistake: the results of an earlier batch cannot be read.
     """
 
-    def __init__(self, sweep: ItemSweep, folder: Path, *, is_local: bool) -> None:
+    def __init__(
+        self,
+        sweep: ItemSweep,
+        folder: Path,
+        *,
+        is_local: bool,
+        absent: Absent = nothing_absent,
+    ) -> None:
         kept = orjson.loads(sweep.definition)
         table = JobTable.model_validate(kept["fields"])
         fields = {name: getattr(table, name) for name in table.model_fields_set}
@@ -142,11 +151,15 @@ class ItemJobs:
         merged = Merged(path=(), own=frozenset(), fields=fields, places={})
         self._used = used_names(merged)
         known = self._rows.known
-        self._earlier = (
-            None
-            if known is None
-            else EarlierValues(known, folder.parent.parent, is_local=is_local, own=folder)
+        around = Surroundings(
+            folder=Path(),
+            output=folder.parent.parent,
+            is_piped=False,
+            is_local=is_local,
+            own=folder,
+            absent=absent,
         )
+        self._earlier = None if known is None else EarlierValues(known, around)
         self._maker = JobMaker(
             merged,
             params={name: self._values[name] for name in kept["shown"]},

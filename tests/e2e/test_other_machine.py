@@ -122,3 +122,78 @@ def test_changed_spec_needs_the_items_of_the_other_machine(
         assert command.run("collect", "shop", "--output", "other").code == 1
         done = command.run(*call, "--json")
         assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6), done.err
+
+
+NEW_SPEC = """
+[batch]
+name = "new"
+
+[results]
+unique = ["id"]
+new_only = true
+
+[[jobs]]
+name = "item-{{ id }}"
+actor = "orchestrator/simulated"
+input = { items = 1, item = { id = "{{ id }}" } }
+
+[jobs.matrix]
+rows = { file = "ids.csv", except = { results = "new", key = "id" } }
+"""
+COPIES_SPEC = """
+[batch]
+name = "copies"
+
+[[jobs]]
+name = "copy-{{ id }}"
+actor = "orchestrator/simulated"
+
+[jobs.matrix]
+rows = { results = "new" }
+"""
+
+
+def test_spec_refuses_to_read_results_that_the_other_machine_has(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """It would start again what is done, or read an older batch; `collect` brings the results."""
+    with served_platform(tmp_path / "platform") as platform:
+        variables = {**platform.variables(), "ORCHESTRATOR_LEDGER": server.url}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        command.write("new.toml", NEW_SPEC)
+        command.write("copies.toml", COPIES_SPEC)
+        command.write("ids.csv", "id\n1\n2\n")
+        assert command.run("run", "new.toml", "--output", "one").code == 0
+        for spec in ("new.toml", "copies.toml"):
+            refused = command.run("run", spec, "--output", "other")
+            (folder,) = (tmp_path / "other" / "new").glob("2*")
+            helps = f"run `orchestrator collect {folder.relative_to(tmp_path)}` first"
+            assert (refused.code, helps in refused.err) == (2, True), refused.err
+        assert len(platform.runs()) == 2
+        assert command.run("collect", "new", "--output", "other").code == 0
+        command.write("ids.csv", "id\n1\n2\n3\n")
+        done = command.run("run", "new.toml", "--output", "other", "--json")
+        assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 1), done.err
+        assert len(platform.runs()) == 3
+
+
+def test_items_of_the_other_machine_that_cannot_be_compared_are_a_warning(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """`collect` brings them, and then they are compared; `latest` leads to the newest batch."""
+    table = '[batch]\nname = "same"\n[results]\nunique = ["index"]\nnew_only = true\n'
+    with served_platform(tmp_path / "platform") as platform:
+        variables = {**platform.variables(), "ORCHESTRATOR_LEDGER": server.url}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        job = '[[jobs]]\nname = "job"\nactor = "orchestrator/simulated"\ninput = { items = 2 }\n'
+        command.write("same.toml", table + job)
+        assert command.run("run", "same.toml", "--output", "one").code == 0
+        done = command.run("run", "same.toml", "--output", "other")
+        assert (done.code, "history not read" in done.err) == (0, True), done.err
+        first, second = sorted(path.name for path in (tmp_path / "other" / "same").glob("2*"))
+        for name in (first, second):
+            assert command.run("collect", f"same/{name}", "--output", "other").code == 0
+        items = tmp_path / "other" / "same" / second / "results" / "items.jsonl"
+        assert items.read_text() == ""
+        assert command.run("status", "same", "--output", "one").code == 0
+        assert (tmp_path / "one" / "same" / "latest").readlink() == Path(second)

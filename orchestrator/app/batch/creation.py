@@ -12,6 +12,7 @@ from pathlib import Path
 
 from orchestrator.app.batch_folders import LEDGER, new_folder, new_id
 from orchestrator.app.clock import utc_now
+from orchestrator.app.history.absent_batches import absent_batches
 from orchestrator.app.occurrences.schedules import schedule_of
 from orchestrator.ledger import BatchLock, create_ledger
 from orchestrator.ledger.stores import discard_abandoned, keep_spec, made_ledger
@@ -113,6 +114,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
             today=day,
             output=request.output,
             is_local=request.local is not None,
+            absent=absent_batches(request.output, is_local=request.local is not None),
         )
         with made_ledger(folder / LEDGER):
             chosen = request.choice.of(jobs)

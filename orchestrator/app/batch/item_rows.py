@@ -10,6 +10,7 @@ import orjson
 
 from orchestrator.app.batch.needed_results import read_output
 from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.history.absent_batches import absent_batches
 from orchestrator.app.outputs.verification import check_files
 from orchestrator.collector.items_file import items_name
 from orchestrator.ledger import LedgerReader
@@ -30,7 +31,8 @@ def item_jobs(sweep: ItemSweep, folder: Path, *, is_local: bool) -> ItemJobs:
         ValueError: the results of an earlier batch cannot be read.
     """
     try:
-        return ItemJobs(sweep, folder, is_local=is_local)
+        absent = absent_batches(folder.parent.parent, is_local=is_local)
+        return ItemJobs(sweep, folder, is_local=is_local, absent=absent)
     except SourceMistake as mistake:
         raise ValueError(f"{mistake.file}: {mistake}") from mistake
 

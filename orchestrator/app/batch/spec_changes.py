@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestrator.app.batch.creation import plan_of
 from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.history.absent_batches import absent_batches
 from orchestrator.errors import InputRejected, UsageError
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.amendments import apply_changes, definitions
@@ -164,6 +165,7 @@ def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | Non
         output=output,
         is_local=plan.local is not None,
         own=folder,
+        absent=absent_batches(output, is_local=plan.local is not None),
     )
     for job in plan.choice.of(jobs):
         known = spelled.get(job.key.lower(), job.key)

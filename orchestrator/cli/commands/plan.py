@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.app.batch.creation import plan_of
 from orchestrator.app.batch_folders import LEDGER, find_batch
+from orchestrator.app.history.absent_batches import absent_batches
 from orchestrator.app.occurrences.schedules import schedule_of
 from orchestrator.app.plan.forecast import (
     REQUESTS_A_RUN,
@@ -47,7 +48,14 @@ def call(options: argparse.Namespace) -> int:
 
     def jobs() -> Iterator[Job]:
         return choice.of(
-            expand(loaded, params=params, env=os.environ, today=day, output=settings.output)
+            expand(
+                loaded,
+                params=params,
+                env=os.environ,
+                today=day,
+                output=settings.output,
+                absent=absent_batches(settings.output, is_local=False),
+            )
         )
 
     series = Series(

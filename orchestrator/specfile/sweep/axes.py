@@ -226,9 +226,7 @@ class MatrixMaker:
         column = whole.get(known.key) if len(whole) > 1 else next(iter(whole.values()))
         if column is None:
             raise ValueError(f"except.key: {unknown(known.key, whole, 'parameter')}")
-        earlier = EarlierValues(
-            known, self._around.output, is_local=self._around.is_local, own=self._around.own
-        )
+        earlier = EarlierValues(known, self._around)
         kept = [place for place, value in enumerate(column) if value not in earlier]
         rows = {name: [values[place] for place in kept] for name, values in whole.items()}
         return rows, [lines[place] for place in kept] if lines else lines

@@ -6,8 +6,9 @@ It reads all bytes, up to a limit. `columns` parses them.
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -57,6 +58,15 @@ class Source:
     encoding: str = "utf-8"
 
 
+Absent = Callable[[str], Collection[Path]]
+"""Returns the batches of a name that have ended, and whose results another machine has."""
+
+
+def nothing_absent(_name: str) -> Collection[Path]:
+    """Where no ledger is asked: all results count as present."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """
@@ -68,6 +78,7 @@ class Surroundings:
         is_piped: whether standard input is the spec itself.
         is_local: whether the batch runs on the local platform.
         own: the folder of the batch, if it exists already.
+        absent: see `Absent`.
     """
 
     folder: Path
@@ -75,6 +86,7 @@ class Surroundings:
     is_piped: bool
     is_local: bool = False
     own: Path | None = None
+    absent: Absent = nothing_absent
 
 
 def sources_of(table: SourceTable, around: Surroundings) -> Iterator[Source]:
@@ -85,7 +97,7 @@ def sources_of(table: SourceTable, around: Surroundings) -> Iterator[Source]:
         SourceMistake: one cannot be read.
     """
     if table.results is not None:
-        yield from _results(table.results, around.output)
+        yield from _results(table.results, around)
     elif table.file == STANDARD_INPUT:
         shown = "standard input"
         if around.is_piped:
@@ -136,9 +148,30 @@ def _read(path: Path) -> bytes:
         raise SourceMistake(repr(str(path)), "is not a file name") from error
 
 
-def _results(name: str, output: Path) -> Iterator[Source]:
+def refuse_absent(folders: Iterable[Path]) -> None:
+    """
+    Refuses batches whose results another machine has: without them, rows would be wrong.
+
+    Raises:
+        SourceMistake: there is one.
+    """
+    absent = [str(folder) for folder in folders]
+    if absent:
+        more = f", and for {len(absent) - 1} more batches" if absent[1:] else ""
+        raise SourceMistake(
+            absent[0],
+            "its results are not on this machine: run "
+            f"`orchestrator collect {absent[0]}` first{more}",
+        )
+
+
+def _results(name: str, around: Surroundings) -> Iterator[Source]:
     """The items of the jobs of a batch that succeeded, in the order of its spec."""
+    output = around.output
+    # Before the link is read: it may lead to a batch of which this machine learns now.
+    absent = around.absent(name.partition("/")[0])
     folder = output / name if (output / name / "jobs.jsonl").is_file() else output / name / "latest"
+    refuse_absent(one for one in absent if os.path.realpath(one) == os.path.realpath(folder))
     listing = folder / "jobs.jsonl"
     if not listing.is_file():
         raise SourceMistake(str(output / name), "has no results: no batch of that name has ended")

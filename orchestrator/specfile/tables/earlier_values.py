@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from orchestrator.specfile.sweep.matrix import ExceptTable
+from orchestrator.specfile.tables.data_source import Surroundings, refuse_absent
 from orchestrator.specfile.tables.source_mistake import SourceMistake
 from orchestrator.system_errors import refuse_exhaustion
 
@@ -30,20 +31,20 @@ class EarlierValues:
     The values of a field in all earlier batches of a name.
 
     Args:
-        output: the folder of all batches.
-        is_local: whether batches on the local platform count, instead of the others.
-        own: the folder of the batch that asks, which does not count.
+        around: has the folder of all batches, whether batches on the local platform count instead
+            of the others, and the folder of the batch that asks, which does not count.
 
     Raises:
-        SourceMistake: the results of some batch cannot be read.
+        SourceMistake: the results of some batch cannot be read, or another machine has them.
     """
 
-    def __init__(
-        self, table: ExceptTable, output: Path, *, is_local: bool, own: Path | None = None
-    ) -> None:
+    def __init__(self, table: ExceptTable, around: Surroundings) -> None:
+        own = around.own
+        refuse_absent(folder for folder in around.absent(table.results) if folder != own)
         # Digests: the values of years would fill the memory.
         self._digests: set[bytes] = set()
-        for folder in _whole_batches(output / table.results, is_local=is_local):
+        home = around.output / table.results
+        for folder in _whole_batches(home, is_local=around.is_local):
             for value in _values(folder, table.key) if folder != own else ():
                 self._digests.add(_digest(value))
 

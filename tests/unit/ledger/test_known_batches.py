@@ -17,7 +17,7 @@ from orchestrator.app.history import prune
 from orchestrator.ledger import create_ledger, location, stores
 from orchestrator.ledger.amendments import set_number
 from orchestrator.ledger.connection import connect
-from orchestrator.ledger.known_batches import published_batches, read_batch
+from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.postgres.address import Address
 from orchestrator.ledger.postgres.deployment import connect as open_connection
 from tests.support.builders import make_batch, make_job
@@ -41,7 +41,7 @@ def home(tmp_path: Path, postgres_schema: str) -> Iterator[Path]:
 
 def test_batches_at_a_server_are_the_same_as_one_by_one(home: Path) -> None:
     """One question for all batches reads all that the question for one batch does."""
-    published = published_batches(home)
+    published = {row["id"]: row for row in stores.mirror_batches(home.parent, home.name).rows}
     assert published.keys() == {FIRST, SECOND}
     for id_ in published:
         path = home / id_ / "ledger.sqlite"

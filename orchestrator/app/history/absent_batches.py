@@ -1,0 +1,39 @@
+"""Which batches of a name have ended on another machine, so that a spec cannot read them here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+from pathlib import Path
+
+from orchestrator.app.batch_folders import survey
+from orchestrator.app.history.saved_summary import saved_summary
+from orchestrator.model.batches import STOPPED_BY_RULES, Batch, BatchState
+from orchestrator.specfile.tables.data_source import Absent
+
+
+def absent_batches(output: Path, *, is_local: bool) -> Absent:
+    """
+    Returns which batches of a name count, by their ledgers, and have no reports of that end here.
+
+    Args:
+        output: the folder of all batches.
+        is_local: whether only batches on the local platform count, or only the others.
+    """
+    return partial(_absent, output, is_local=is_local)
+
+
+def _absent(output: Path, name: str, *, is_local: bool) -> Collection[Path]:
+    return [
+        found.folder
+        for found in survey(output / name).found
+        if _counts(found.batch)
+        and (found.batch.plan.local is not None) == is_local
+        and saved_summary(found.folder, found.batch) is None
+    ]
+
+
+def _counts(batch: Batch) -> bool:
+    return batch.state is BatchState.ENDED or (
+        batch.state is BatchState.STOPPED and batch.exit_code == STOPPED_BY_RULES
+    )
