@@ -120,15 +120,18 @@ class RequestQueue:
         return self._requests.get(key)
 
     def update(self, key: str, request: dict[str, Any], *, forefront: bool) -> dict[str, Any]:
-        """Replaces or adds a request; returns the API's answer about it."""
+        """Replaces or adds a request, at an end of the queue; returns the API's answer about it."""
         request = checked_request(request)
         known = self._requests.get(key)
-        merged = {**(known or {}), **request, "id": key}
-        merged["uniqueKey"] = str(merged.get("uniqueKey") or merged.get("url") or key)
-        merged.setdefault("url", merged["uniqueKey"])
-        if merged.get("handledAt"):
+        fresh = {"method": "GET", "retryCount": 0, **request, "id": key}
+        for name in ("uniqueKey", "url"):
+            if name not in fresh and known is not None:
+                fresh[name] = known[name]
+        fresh["uniqueKey"] = str(fresh.get("uniqueKey") or fresh.get("url") or key)
+        fresh.setdefault("url", fresh["uniqueKey"])
+        if fresh.get("handledAt"):
             self._locks.pop(key, None)
-        self._put(merged, forefront=forefront)
+        self._put(fresh, forefront=forefront)
         return {
             "requestId": key,
             "wasAlreadyPresent": known is not None,
@@ -187,11 +190,11 @@ class RequestQueue:
         return {"lockExpiresAt": iso(now() + lock_secs)}
 
     def unlock(self, key: str, client_key: str | None, *, forefront: bool) -> None:
-        """Unlocks a request."""
+        """Unlocks a request, which becomes the first or the last one."""
         self._check_holder(key, client_key)
         self._locks.pop(key, None)
-        if forefront and key in self._pending:
-            self._put(self._requests[key], forefront=True)
+        if key in self._pending:
+            self._put(self._requests[key], forefront=forefront)
 
     def unlock_all(self, client_key: str | None) -> int:
         """Unlocks all requests of a client; returns how many."""
@@ -260,17 +263,14 @@ class RequestQueue:
             self._arrived += 1
             self._places[key] = self._arrived
         self._requests[key] = request
-        if request.get("handledAt"):
-            self._pending.pop(key, None)
-            return
-        self._pending.setdefault(key, None)
-        if forefront:
-            self._move_first(key)
-
-    def _move_first(self, key: str) -> None:
         self._pending.pop(key, None)
-        # A dict keeps the order of insertion, so the first place needs a new dict.
-        self._pending = {key: None, **self._pending}
+        if request.get("handledAt"):
+            return
+        if forefront:
+            # A dict keeps the order of insertion, so the first place needs a new dict.
+            self._pending = {key: None, **self._pending}
+        else:
+            self._pending[key] = None
 
     def _append(self, entry: dict[str, Any]) -> None:
         append_whole(self._path, orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))

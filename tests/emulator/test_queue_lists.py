@@ -75,11 +75,30 @@ async def test_order_and_fields_of_requests_survive_a_restart(tmp_path: Path) ->
         lock: dict[str, Any] = {"clientKey": "me", "forefront": "true"}
         await call("DELETE", f"{queue}/requests/{second['id']}/lock", **lock)
         await call("DELETE", f"{queue}/requests/{first['id']}/lock", clientKey="me")
-        expected = ["1", "0", "2", "odd"]
+        expected = ["1", "2", "odd", "0"]
         assert await _numbers(call, f"{queue}/head") == expected
     async with calling(tmp_path) as call:
         assert await _numbers(call, f"{queue}/head") == expected
         assert await _numbers(call, f"{queue}/requests") == ["0", "1", "2", "odd"]
+
+
+async def test_changed_request_is_replaced_and_goes_to_the_end(tmp_path: Path) -> None:
+    """A crawler that gives a request back visits the others first; one can be visited again."""
+    async with calling(tmp_path) as call:
+        queue = await _filled(call, 3)
+        first = (await call("GET", f"{queue}/head", limit=1)).data["items"][0]
+        place = f"{queue}/requests/{first['id']}"
+        whole = (await call("GET", place)).data
+        await call("PUT", place, json={**whole, "retryCount": 1})
+        assert await _numbers(call, f"{queue}/head") == ["1", "2", "0"]
+        await call("PUT", place, json={**whole, "retryCount": 2}, forefront="true")
+        assert await _numbers(call, f"{queue}/head") == ["0", "1", "2"]
+        await call("PUT", place, json={**whole, "handledAt": "2026-01-01T00:00:00.000Z"})
+        assert await _numbers(call, f"{queue}/head") == ["1", "2"]
+        # Clients leave fields without a value out, so what is missing is gone.
+        await call("PUT", place, json=whole)
+        assert await _numbers(call, f"{queue}/head") == ["1", "2", "0"]
+        assert await _numbers(call, f"{queue}/requests") == ["0", "1", "2"]
 
 
 def test_request_that_a_full_disk_refuses_is_not_in_the_queue(tmp_path: Path) -> None:
