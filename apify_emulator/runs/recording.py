@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -24,6 +24,7 @@ FACTS = "recording.json"
 ITEMS = "items.jsonl"
 LOG = "log.txt"
 DEFAULT_SECS = 0.05
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +164,8 @@ def _load(folder: Path, changed: tuple[int, ...]) -> Recording:  # noqa: ARG001 
         duration_secs=_seconds(facts, "durationSecs", DEFAULT_SECS),
         ready_secs=_seconds(facts, "readySecs", 0.0),
         outcome=outcome,
-        status_message=facts.get("statusMessage"),
-        exit_code=facts.get("exitCode"),
+        status_message=_of_type(facts, "statusMessage", str, "a text"),
+        exit_code=_of_type(facts, "exitCode", int, "a whole number"),
         cost_usd=None if facts.get("costUsd") is None else _seconds(facts, "costUsd", 0.0),
         charged=facts.get("chargedEventCounts") or None,
         records=tuple(_record(folder, entry) for entry in facts.get("records", ())),
@@ -178,6 +179,13 @@ def _seconds(facts: dict[str, Any], name: str, default: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
         raise ValueError(f'"{name}" must be a number, 0 or more, found {value!r}')
     return float(value)
+
+
+def _of_type(facts: dict[str, Any], name: str, kind: type[_T], words: str) -> _T | None:
+    value = facts.get(name)
+    if value is None or (isinstance(value, kind) and not isinstance(value, bool)):
+        return value
+    raise ValueError(f'"{name}" must be {words}, found {value!r}')
 
 
 def _record(folder: Path, entry: dict[str, Any]) -> RecordedValue:

@@ -148,7 +148,15 @@ async def test_state_counts_the_faults_of_each_kind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "mistake", [{"schema": 5}, {"pricingInfos": 5}, {"status": "GONE"}, {"durationSecs": "long"}]
+    "mistake",
+    [
+        {"schema": 5},
+        {"pricingInfos": 5},
+        {"status": "GONE"},
+        {"durationSecs": "long"},
+        {"exitCode": "1"},
+        {"statusMessage": 5},
+    ],
 )
 async def test_actor_that_cannot_be_read_is_not_added(
     tmp_path: Path, mistake: dict[str, Any]
