@@ -68,9 +68,7 @@ async def main() -> None:
             ANY_ROOM,
             observer,
             utc_now,
-            absent=AbsentResults(
-                cast("OpenBatch", batch), cast("Collector", None), is_shared=False
-            ),
+            absent=AbsentResults(cast("OpenBatch", batch), cast("Collector", None)),
             may_reuse=False,
         )
         queued = SimpleNamespace(

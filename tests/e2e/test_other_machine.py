@@ -124,6 +124,43 @@ def test_changed_spec_needs_the_items_of_the_other_machine(
         assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 6), done.err
 
 
+LIST_SPEC = """
+[batch]
+name = "list"
+
+[defaults]
+actor = "orchestrator/simulated"
+
+[[jobs]]
+name = "list"
+input = { items = 3, fail_attempts = 1 }
+
+[[jobs]]
+name = "report"
+needs = ["list"]
+input = { items = 1, item = { rows = '{{ needs.list["items"] | length }}' } }
+"""
+
+
+def test_input_takes_the_results_of_the_last_attempt_from_the_other_machine(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """This machine has the items of an attempt that failed; the other one has repeated it."""
+    with served_platform(tmp_path / "platform") as platform:
+        variables = {**platform.variables(), "ORCHESTRATOR_LEDGER": server.url}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        command.write("list.toml", LIST_SPEC)
+        assert command.run("run", "list.toml", "--output", "one").code == 1
+        jobs = tmp_path / "one" / "list" / "latest" / "jobs"
+        command.write(f"{jobs}/list/items.jsonl", '{"index": 0}\n')
+        again = command.run("retry", "list", "--select", "name:list", "--output", "other")
+        assert again.code == 1, again.err
+        done = command.run("retry", "list", "--output", "one")
+        assert done.code == 0, done.err
+        assert json.loads((jobs / "report" / "items.jsonl").read_text())["rows"] == 3
+        assert command.run("verify", "list", "--output", "one").code == 0
+
+
 NEW_SPEC = """
 [batch]
 name = "new"

@@ -12,26 +12,24 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.app.batch.open_batch import OpenBatch
+from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.outputs.verification import check_files
 from orchestrator.collector.collect import Collector
 from orchestrator.errors import InputRejected, PlatformError
 from orchestrator.event_log import LOG, bound
+from orchestrator.ledger.location import location_of
 from orchestrator.model.ids import JobKey
 from orchestrator.specfile.jobs.needed_jobs import matching
 
 
 class AbsentResults:
-    """
-    Downloads what is absent, each job once: many jobs that start together may need the same one.
+    """Downloads what is absent, each job once: many jobs that start together may need it."""
 
-    Args:
-        is_shared: whether several processes work on the batch, perhaps on other machines.
-    """
-
-    def __init__(self, batch: OpenBatch, collector: Collector, *, is_shared: bool) -> None:
+    def __init__(self, batch: OpenBatch, collector: Collector) -> None:
         self._batch = batch
         self._collector = collector
-        self._is_shared = is_shared
+        # Other machines may work on the batch now, or have done so before.
+        self._is_at_server = location_of(batch.folder / LEDGER) is not None
         self._present: set[JobKey] = set()
         self._turns = defaultdict[JobKey, anyio.Lock](anyio.Lock)
 
@@ -76,8 +74,8 @@ class AbsentResults:
                 ) from error
 
     def _may_be_absent(self, key: JobKey) -> bool:
-        # A folder that this process alone writes is whole, unless a task downloads into it.
-        if self._is_shared or key in self._turns:
+        # A folder that this machine alone writes is whole, unless a task downloads into it.
+        if self._is_at_server or key in self._turns:
             return key not in self._present
         return not self._collector.folder_of(key).exists()
 

@@ -144,7 +144,7 @@ def _parts(
 ) -> Parts:
     settings = options.settings
     collector = _collector(batch, options)
-    absent = AbsentResults(batch, collector, is_shared=options.shard is not None)
+    absent = AbsentResults(batch, collector)
     starter = _starter(
         batch,
         options,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.app.batch_folders import display
+from orchestrator.app.batch_folders import display, survey
 from orchestrator.app.history.prune import (
     delete_storages,
     old_batches,
@@ -30,8 +30,9 @@ def call(options: argparse.Namespace) -> int:
     if options.keep_last is None and options.keep_days is None:
         raise UsageError("say what to keep: --keep-last N, --keep-days D, or both")
     home = settings_of(options).output / options.name
-    # "", "." and "a/b" are paths to other folders, which this must not remove.
-    if home.name != options.name or not home.is_dir():
+    # "", "." and "a/b" are paths to other folders, which this must not remove. The survey makes the
+    # folders of batches that only other machines have.
+    if home.name != options.name or not (survey(home).found or home.is_dir()):
         raise BatchNotFound(f"{home}: there is no batch of this name")
     keep = Retention(keep_last=options.keep_last, keep_days=options.keep_days)
     sizes: dict[str, int] = {}
