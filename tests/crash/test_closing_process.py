@@ -122,3 +122,21 @@ def test_process_that_was_paused_starts_nothing_of_a_batch_that_was_aborted(
         assert len(platform.runs()) == 4
         status = command.run("status", "sweep", "--ledger", server.url)
         assert "abort" in status.out, status.out
+
+
+def test_abort_does_not_wait_for_a_paused_process(tmp_path: Path, server: PostgresServer) -> None:
+    """No other one shares the batch: `abort` ends and names it; awake, it aborts its runs."""
+    with served_platform(tmp_path / "platform") as platform:
+        variables = {**platform.variables(), **QUICK, "ORCHESTRATOR_LEDGER": server.url}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        command.write("sweep.toml", sweep(jobs=2, duration_secs=600))
+        paused = command.start("run", "sweep.toml", "--shard", "1/1")
+        wait_until(lambda: len(platform.runs()) == 2, "two runs")
+        paused.send_signal(signal.SIGSTOP)
+        done = command.run("abort", "sweep", timeout=60)
+        assert done.code == 4, done.err
+        assert f"process {paused.pid} on " in done.err
+        paused.send_signal(signal.SIGCONT)
+        _, errors = paused.communicate()
+        assert paused.code == 3, errors
+        assert {run["status"] for run in platform.runs()} == {"ABORTED"}
