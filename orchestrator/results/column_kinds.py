@@ -115,10 +115,13 @@ def _date(value: Any) -> date:
 
 
 def _integer(value: Any) -> int:
-    # A bool is an int to Python, and `int` alone would cut off fractions.
-    if isinstance(value, bool) or int(value) != float(value) or int(value) not in INTEGERS:
+    number = int(value)
+    # A bool is an int to Python, and `int` alone would cut off the fraction of a float. Others are
+    # not compared with their float, because it is not exact above 2**53.
+    is_cut = isinstance(value, float) and number != value
+    if isinstance(value, bool) or is_cut or number not in INTEGERS:
         raise ValueError(value)
-    return int(value)
+    return number
 
 
 def _number(value: Any) -> float:

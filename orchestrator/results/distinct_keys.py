@@ -20,7 +20,7 @@ import orjson
 from orchestrator.results.fast_reader import Rows
 from orchestrator.results.item_source import NotMerged
 from orchestrator.results.shape import FIELD, JOB, PARAM, Column
-from orchestrator.results.tolerant_reader import JsonText, read_carefully
+from orchestrator.results.tolerant_reader import JsonText, field_of
 
 DIGEST_BYTES = 16
 FILTER_BYTES = 2**24
@@ -69,7 +69,9 @@ def values_of(rows: Rows, column: Column) -> list[Any]:
 
 def _texts(rows: Rows, column: Column) -> list[Any]:
     """Texts that are equal if and only if the values are; None for a missing value."""
-    values = values_of(rows, column)
+    values = rows.read.get(column.of) if column.origin == FIELD else None
+    if values is None:
+        values = values_of(rows, column)
     if not rows.odd and set(map(type, values)) <= EXACT_AS_JSON:
         try:
             return [value if value is None else orjson.dumps(value) for value in values]
@@ -82,27 +84,46 @@ def _texts(rows: Rows, column: Column) -> list[Any]:
 
 
 def _text(rows: Rows, place: int, column: Column, value: Any) -> bytes:
-    if column.origin == FIELD and isinstance(value, float | dict | list):
-        # The fast parser may have lost precision.
-        value = read_carefully(rows.lines[place]).fields.get(column.of)
+    more = b""
+    is_odd = place in rows.odd
+    if column.origin == FIELD and (is_odd or isinstance(value, float | dict | list)):
+        # The fast parser may have lost precision, and an odd item may lack half of a pair.
+        line = rows.lines[place]
+        try:
+            value = field_of(line, column.of)
+        except ValueError:
+            # It is not UTF-8, so the text of the whole item decides.
+            more = line
     if isinstance(value, JsonText):
         return _canonical(value)
     # 1 and 1.0 are the same value, and must have the same key.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = json.dumps(value, default=str, ensure_ascii=False).encode(errors="surrogatepass")
-    if column.origin == FIELD and place in rows.odd:
-        # The value is incomplete, so the text of the whole item decides.
-        return text + rows.lines[place]
-    return text
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text.encode(errors="surrogatepass") + more
+
+
+class _Digits(str):
+    """A number as its text, which is not the text in quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def _canonical(text: str) -> bytes:
     try:
-        value = json.loads(text, parse_int=str, parse_float=str)
-        return json.dumps(value, sort_keys=True).encode()
+        value = json.loads(
+            text, parse_int=_Digits, parse_float=_Digits, object_pairs_hook=_in_order
+        )
+        return repr(value).encode()
     except RecursionError:
         return text.encode()
+
+
+def _in_order(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return dict(sorted(dict(pairs).items()))
 
 
 class Filter:

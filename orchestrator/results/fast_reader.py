@@ -42,6 +42,7 @@ class Rows:
     Attributes:
         items: their fields; empty for an item that is not an object.
         columns: values by field name, for fields that were extracted.
+        read: values by field name, before their conversion, for fields that identify an item.
         odd: the places of items whose fields do not hold all of their content.
         rejects: the items that were refused.
     """
@@ -51,6 +52,7 @@ class Rows:
     numbers: list[int] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
     columns: dict[str, list[Any]] = field(default_factory=dict)
+    read: dict[str, list[Any]] = field(default_factory=dict)
     odd: set[int] = field(default_factory=set)
     rejects: list[Reject] = field(default_factory=list)
 
@@ -73,6 +75,7 @@ class Rows:
             lines=[self.lines[place] for place in places],
             numbers=[self.numbers[place] for place in places],
             items=[self.items[place] for place in places],
+            read={name: [values[place] for place in places] for name, values in self.read.items()},
             odd={new for new, old in enumerate(places) if old in self.odd},
             rejects=self.rejects,
         )
@@ -126,15 +129,16 @@ def _read_unusual(
     if isinstance(item, dict) and (as_text or _is_exact(line, item)):
         rows.items.append(item)
         return
+    # The text stays unchanged, even if not UTF-8.
+    readable = line.decode(errors="replace").encode() if as_text else line
     try:
-        # Only the names are needed, because the text stays unchanged, even if not UTF-8.
-        found = read_carefully(line.decode(errors="replace").encode() if as_text else line)
+        found = read_carefully(readable)
     except NotJson as error:
         rows.items.append({})
         reasons[place] = str(error)
         return
     rows.items.append(found.fields)
-    if not found.is_whole:
+    if not found.is_whole or readable != line:
         rows.odd.add(place)
 
 

@@ -52,6 +52,9 @@ def _convert(rows: Rows, shape: Shape) -> Rows:
     made = {}
     for name, kind in shape.types.items():
         values = rows.values(name)
+        # An item is the same in each format, whether its values are converted or not.
+        if name in shape.unique:
+            rows.read[name] = values
         made[name], wrong = converted(values, kind)
         reasons.update({place: f"{name}: {reason}" for place, reason in wrong.items()})
     for name, values in made.items():

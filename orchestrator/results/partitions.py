@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -110,6 +111,8 @@ def _folder(value: Any, text: Callable[[Any], str]) -> str:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
     return value if type(value) is str else json_text(value)
 
 

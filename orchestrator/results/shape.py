@@ -164,7 +164,9 @@ class Shape:
         ]
         columns = (*ours, *fields)
         by_name = {column.name: column for column in columns}
-        lacking = [n for n in (*self.unique, *self.partition_by, *self.types) if n not in by_name]
+        lacking = [name for name in (*self.unique, *self.partition_by) if name not in by_name]
+        # Only fields are converted.
+        lacking += [name for name in self.types if name not in self._fields]
         has_unique = all(name in by_name for name in self.unique)
         return Layout(
             columns=columns,

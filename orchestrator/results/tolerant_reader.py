@@ -85,6 +85,20 @@ def read_carefully(line: bytes) -> Item:
     return Item(fields=fields, is_whole=is_whole)
 
 
+def field_of(line: bytes, name: str) -> Any:
+    """
+    The value of one field of an object, also with half of a surrogate pair; None if missing.
+
+    Raises:
+        ValueError: the field is not UTF-8.
+    """
+    found = None
+    for raw_name, raw in _members(line.strip()):
+        if _string(raw_name) == name:
+            found = raw
+    return None if found is None else _value(found)
+
+
 def _members(text: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The names and values of an object, as raw text."""
     tokens = TOKEN.finditer(text)

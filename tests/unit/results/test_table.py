@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.model.batches import ResultsFormat
+from orchestrator.model.batches import ResultsFormat, ResultsPlan
+from orchestrator.results.distinct_keys import seen_by
 from orchestrator.results.item_source import NotMerged, Source
+from orchestrator.results.known_keys import remember
 from orchestrator.results.table import write_table
 from orchestrator.results.table_sizes import TableSizes
 from tests.support.tables import csv_rows, make_table, read_back, rejected, sources_in
@@ -173,6 +176,15 @@ def test_texts_are_converted_to_the_types_of_the_spec(tmp_path: Path) -> None:
     )
 
 
+def test_identifier_beyond_a_double_is_an_integer(tmp_path: Path) -> None:
+    """A text or a number with 19 digits has all of them in the column."""
+    lines = ['{"id":"1234567890123456789"}', '{"id":-9007199254740993}', '{"id":2.0}', '{"id":2.5}']
+    table = make_table(tmp_path / "r", [lines], format=PARQUET, types={"id": "integer"})
+    found = parquet(tmp_path / "r").column("id").to_pylist()
+    assert found == [1234567890123456789, -9007199254740993, 2]
+    assert table.rejects == ("job-1, line 4: id: 2.5 is not of the type integer",)
+
+
 @pytest.mark.parametrize("format_", [JSONL, CSV])
 def test_unique_keeps_items_without_the_key(tmp_path: Path, format_: ResultsFormat) -> None:
     """Items without the key are never dropped; of equal items the first stays."""
@@ -196,6 +208,8 @@ def test_unique_drops_items_without_the_key_on_request(tmp_path: Path) -> None:
         ("1", '"1"', 2),
         ("true", "1", 2),
         ("18446744073709551617", "18446744073709551618", 2),
+        ("18446744073709551617", '"18446744073709551617"', 2),
+        ("[1]", '["1"]', 2),
         ('"cut \\ud83d"', '"cut \\ud83e"', 2),
         ('{"a":1,"b":2}', '{"b": 2, "a": 1}', 1),
     ],
@@ -204,6 +218,42 @@ def test_unique_compares_values_exactly(tmp_path: Path, one: str, other: str, ro
     """Equal values are one; values that only look equal are not."""
     table = make_table(tmp_path / "r", [[f'{{"k":{one}}}', f'{{"k":{other}}}']], unique=("k",))
     assert table.rows == rows
+
+
+@pytest.mark.parametrize("more", ['"cut \\ud83d"', '"", "k": "same"', '"", "f5001": 1'])
+def test_other_fields_do_not_matter_to_unique(tmp_path: Path, more: str) -> None:
+    """Also in items that columns cannot hold completely."""
+    wide = ", ".join(f'"f{n}": 1' for n in range(4999))
+    items = [f'{{"k": "same", "n": {n}, "more": {more}}}' for n in range(3)]
+    for format_ in (JSONL, CSV):
+        table = make_table(tmp_path / "r", [[f"{{{wide}}}", *items]], unique=("k",), format=format_)
+        assert (table.rows, table.repeated) == (2, 2)
+
+
+def test_unique_compares_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
+    """Two broken texts are not equal because both are broken."""
+    source = Source(path=tmp_path / "items", job="job", run="run", items=3)
+    source.path.write_bytes(b'{"k":"\xff"}\n{"k":"\xfe"}\n{"k":"\xff"}\n')
+    (tmp_path / "r").mkdir()
+    plan = ResultsPlan(unique=("k",))
+    table = write_table(lambda: [source], plan, tmp_path / "r")
+    assert (table.rows, table.repeated) == (2, 1)
+
+
+def test_items_of_an_earlier_table_are_old_in_each_format(tmp_path: Path) -> None:
+    """Types of the spec change no key, so another format or a table made later knows an item."""
+    pytest.importorskip("pyarrow")
+    items = ['{"id":"007","day":"2026-11-25"}', '{"id":"7","day":"2026-11-25"}']
+    types = {"id": "integer", "day": "date"}
+    sources = sources_in(tmp_path, [items])
+    newer = [replace(source, number=1) for source in sources]
+    with seen_by(tmp_path / "seen") as seen:
+        remember(lambda: sources, ("id", "day"), seen)
+        for format_ in (JSONL, CSV, PARQUET):
+            plan = ResultsPlan(format=format_, unique=("id", "day"), types=types)
+            (tmp_path / format_).mkdir()
+            table = write_table(lambda: newer, plan, tmp_path / format_, seen=seen)
+            assert (table.rows, table.old) == (0, 2)
 
 
 def test_unique_accepts_our_own_columns(tmp_path: Path) -> None:
@@ -231,6 +281,14 @@ def test_missing_column_keeps_all_rows(tmp_path: Path, asked: dict[str, Any], mi
     """A warning names it, for both treatments of items without a key."""
     table = make_table(tmp_path / "r", [['{"a":1}', '{"a":1}']], unique_missing=missing, **asked)
     assert (table.rows, table.lacking) == (2, ("ulr",))
+
+
+def test_type_of_a_parameter_is_a_missing_column(tmp_path: Path) -> None:
+    """Only fields of items are converted, so the parameter is not taken for one."""
+    pytest.importorskip("pyarrow")
+    asked: dict[str, Any] = {"format": PARQUET, "types": {"day": "date"}}
+    table = make_table(tmp_path / "r", [['{"a":1}']], params=[{"day": "2026-11-25"}], **asked)
+    assert table.lacking == ("day",)
 
 
 def test_column_of_only_a_late_item_exists(tmp_path: Path) -> None:
@@ -279,6 +337,17 @@ def test_partitions_of_mixed_values_differ(tmp_path: Path) -> None:
     make_table(tmp_path / "r", [['{"k":1}', '{"k":"1"}', '{"k":true}']], partition_by=("k",))
     folders = {path.name for path in (tmp_path / "r").iterdir() if path.is_dir()}
     assert folders == {"k=1", "k=%221%22", "k=true"}
+
+
+def test_partition_of_a_day_is_read_as_a_day(tmp_path: Path) -> None:
+    """The name of its folder is not JSON."""
+    pytest.importorskip("pyarrow")
+    items = ['{"day":"2026-11-25","at":"2026-11-25T10:00:00+02:00"}']
+    types = {"day": "date", "at": "timestamp"}
+    asked: dict[str, Any] = {"types": types, "partition_by": ("day", "at")}
+    make_table(tmp_path / "r", [items], format=PARQUET, **asked)
+    day = tmp_path / "r" / "day=2026-11-25"
+    assert [path.name for path in day.iterdir()] == ["at=2026-11-25T08%3A00%3A00%2B00%3A00"]
 
 
 def test_many_partitions_are_written_with_few_open_files(tmp_path: Path) -> None:
