@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.altered_answers import Answer, gateway
 from tests.support.command import Command, ServedPlatform
 
 BATCH = '[batch]\nname = "shops"\n'
@@ -314,3 +315,31 @@ def test_job_whose_needs_cannot_be_made_is_not_waited_for(command: Command) -> N
     command.write("s.toml", text.replace("max_jobs = 4", "max_jobs = 40"))
     done = command.run("resume", "shops", "--accept-changes", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 9), done.err
+
+
+def test_half_an_emoji_costs_no_row(command: Command, platform: ServedPlatform) -> None:
+    """An Actor has cut a text: its items still are rows and inputs, in this batch and later."""
+
+    def cut(answer: Answer) -> None:
+        answer.body = answer.body.replace(b"CUT", rb"\ud83d")
+
+    needs = f'[[jobs]]\nname = "all"\n{ACTOR}needs = ["search-*"]\n'
+    needs += "input = { items = 1, item = { all = '{{ needs[\"search-*\"].items }}' } }\n"
+    search = SEARCH.replace('{ q = "{{ q }}"', '{ text = "CUT", q = "{{ q }}"')
+    command.write("s.toml", BATCH + search + profiles("") + needs)
+    with gateway(platform.url, cut) as url:
+        cutting = replace(command, variables={**command.variables, "APIFY_API_BASE_URL": url})
+        done = cutting.run("run", "s.toml", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 9), done.err
+    lines = (Path(done.json["folder"]) / "jobs" / "search-a" / "items.jsonl").read_bytes()
+    assert lines.count(rb"\ud83d") == 3
+    assert [one["text"] for one in items_of(done, "all")[0]["all"]] == ["\ufffd"] * 6
+    command.write("ids.csv", "index\n0\n7\n")
+    for rows, jobs in (
+        ('results = "shops", columns = ["index"], distinct = true', 3),
+        ('file = "ids.csv", except = { results = "shops", key = "index" }', 1),
+    ):
+        later = f'[batch]\nname = "later"\n[[jobs]]\nname = "j-{{{{ index }}}}"\n{ACTOR}'
+        command.write("later.toml", f"{later}matrix = {{ rows = {{ {rows} }} }}\n")
+        planned = command.run("plan", "later.toml", "--json")
+        assert (planned.code, planned.json["jobs"]) == (0, jobs), planned.err

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from orchestrator.app.batch.needed_results import read_output
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.history.absent_batches import absent_batches
@@ -19,6 +17,7 @@ from orchestrator.model.batches import BatchPlan
 from orchestrator.model.ids import JobKey
 from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import ItemsQuery, Job
+from orchestrator.model.whole_pairs import read_json
 from orchestrator.specfile.items import ItemJobs
 from orchestrator.specfile.tables.source_mistake import SourceMistake
 
@@ -101,7 +100,7 @@ def _check_whole(reader: LedgerReader, folder: Path, key: JobKey) -> None:
 def _items(home: Path) -> Iterator[Any]:
     with (home / items_name(ItemsQuery())).open("rb") as lines:
         for line in lines:
-            yield orjson.loads(line)
+            yield read_json(line)
 
 
 def _record(home: Path) -> Iterator[Any]:

@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from orchestrator.collector.items_file import items_name
 from orchestrator.errors import InputRejected
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.item_sweeps import Sources
 from orchestrator.model.jobs import MAX_INPUT_BYTES
 from orchestrator.model.states import JobStatus
+from orchestrator.model.whole_pairs import read_json
 from orchestrator.scheduler.decide.dependencies import Dependencies
 from orchestrator.scheduler.decide.item_needs import ItemNeeds
 from orchestrator.scheduler.decide.lane import QueuedJob
@@ -136,7 +135,7 @@ def _all(tables: Sequence[Table], name: str) -> list[Any]:
 
 
 def _items(path: Path) -> list[Any]:
-    return [orjson.loads(line) for line in _read(path).splitlines()]
+    return [read_json(line) for line in _read(path).splitlines()]
 
 
 def read_output(folder: Path) -> Any:
@@ -148,7 +147,7 @@ def read_output(folder: Path) -> Any:
     """
     for path in folder.glob("output.*"):
         body = _read(path)
-        return orjson.loads(body) if path.suffix == ".json" else body.decode("utf-8", "replace")
+        return read_json(body) if path.suffix == ".json" else body.decode("utf-8", "replace")
     raise InputRejected(f"{folder.name} has no output record on disk: give it collect.output")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 
 import orjson
 
+from orchestrator.model.whole_pairs import with_whole_pairs
 from orchestrator.specfile.sweep.matrix import SourceTable
 from orchestrator.specfile.tables.file_signatures import (
     LARGEST_BYTES,
@@ -185,5 +186,7 @@ def _results(name: str, around: Surroundings) -> Iterator[Source]:
                     "has no items as JSON; the other batch must collect them as jsonl or json",
                 )
             yield Source(
-                shown=str(files[0]), format=FORMATS[files[0].suffix], content=_read(files[0])
+                shown=str(files[0]),
+                format=FORMATS[files[0].suffix],
+                content=with_whole_pairs(_read(files[0])),
             )

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from orchestrator.model.whole_pairs import read_json
 from orchestrator.specfile.sweep.matrix import ExceptTable
 from orchestrator.specfile.tables.data_source import Surroundings, refuse_absent
 from orchestrator.specfile.tables.source_mistake import SourceMistake
@@ -91,9 +92,9 @@ def _values(folder: Path, key: str) -> Iterator[Any]:
 
 def _items(path: Path) -> Iterator[Any]:
     if path.suffix == ".json":
-        yield from orjson.loads(_read(path))
+        yield from read_json(_read(path))
     else:
-        yield from map(orjson.loads, _lines(path))
+        yield from map(read_json, _lines(path))
 
 
 def _lines(path: Path) -> Iterator[bytes]:
