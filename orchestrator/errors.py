@@ -261,10 +261,6 @@ class BatchHeld(OrchestratorError):
     exit_code = 4
 
 
-class BatchMade(BatchHeld):
-    """Another call has made the batch of an occurrence, since this one looked for it."""
-
-
 class LedgerAway(OrchestratorError):
     """The server that keeps the ledger cannot be reached; the batch can be resumed."""
 

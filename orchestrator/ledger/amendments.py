@@ -15,11 +15,11 @@ from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from orchestrator.errors import BatchMade, BatchNotFound, OrchestratorError
+from orchestrator.errors import BatchNotFound, OrchestratorError
 from orchestrator.ledger import stores
 from orchestrator.ledger.definitions import job_of, job_values
 from orchestrator.ledger.rows import batch_of, plan_text, run_values, stored
-from orchestrator.ledger.store import LeaseLost, Row, Store, Undone
+from orchestrator.ledger.store import BatchMade, LeaseLost, Row, Store, Undone
 from orchestrator.model.batches import Batch, BatchPlan, BatchState
 from orchestrator.model.ids import JobKey
 from orchestrator.model.jobs import Job

@@ -21,6 +21,10 @@ class LeaseLost(BatchHeld):
     """The lease of this process has expired, and another one has taken its attempts."""
 
 
+class BatchMade(BatchHeld):
+    """Another call has made the batch of an occurrence, since this one looked for it."""
+
+
 class Undone(LedgerAway):
     """
     The database has undone a transaction, which can be repeated at once.

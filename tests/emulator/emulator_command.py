@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.command import Done, Process, fork_server
-
-LONGEST_SECS = 60
+from tests.support.command import LONGEST_SECS, Done, Process, fork_server
 
 
 def start_command(*words: str, **variables: str) -> Process:

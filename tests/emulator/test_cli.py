@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulator.emulator_command import LONGEST_SECS, run_command, serving, start_command
+from tests.emulator.emulator_command import run_command, serving, start_command
 from tests.emulator.sample_actors import write_actor
+from tests.support.command import LONGEST_SECS
 
 
 def _username(url: str, token: str) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from apify_emulator import EmulatorHandle, running_emulator
-from tests.emulator.emulator_command import LONGEST_SECS, run_command, serving, start_command
+from tests.emulator.emulator_command import run_command, serving, start_command
+from tests.support.command import LONGEST_SECS
 
 PROGRAM = """
 import os

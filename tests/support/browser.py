@@ -17,12 +17,13 @@ import aiohttp
 import anyio
 import pytest
 
+from tests.support.command import LONGEST_SECS
+
 NAMES = ("chromium", "google-chrome", "chromium-browser")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="needs chromium: apt-get install chromium"
 )
-LONGEST_SECS = 60
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
     "--disable-background-networking", "--disable-extensions", "--disable-sync",

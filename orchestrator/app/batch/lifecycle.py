@@ -32,7 +32,6 @@ from orchestrator.app.setup.environment_secrets import require_secrets
 from orchestrator.app.setup.stop_request import StopRequest
 from orchestrator.errors import (
     BatchHeld,
-    BatchMade,
     OrchestratorError,
     PermanentError,
     PlatformError,
@@ -45,7 +44,7 @@ from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.lock import held_for
 from orchestrator.ledger.records import BatchSnapshot
 from orchestrator.ledger.statistics import Totals
-from orchestrator.ledger.store import LeaseLost
+from orchestrator.ledger.store import BatchMade, LeaseLost
 from orchestrator.model.batches import LOCAL, Batch, BatchState
 
 PREFLIGHT_AWAY_SECS = 12.0

@@ -18,8 +18,9 @@ from orchestrator.app.batch.lifecycle import (
 from orchestrator.app.batch_folders import Found, survey
 from orchestrator.app.occurrences.schedules import occurrence_of
 from orchestrator.app.occurrences.spec_run import SpecRun
-from orchestrator.errors import BatchHeld, BatchMade
+from orchestrator.errors import BatchHeld
 from orchestrator.ledger import BatchLock
+from orchestrator.ledger.store import BatchMade
 from orchestrator.model.batches import Batch
 
 

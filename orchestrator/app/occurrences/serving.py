@@ -47,7 +47,6 @@ from orchestrator.app.setup.interruption import interruptible
 from orchestrator.app.setup.ledger_server import wait_for_ledger
 from orchestrator.errors import (
     BatchHeld,
-    BatchMade,
     LedgerAway,
     OrchestratorError,
     PlatformError,
@@ -59,6 +58,7 @@ from orchestrator.ledger import BatchLock
 from orchestrator.ledger.amendments import add_later_resume
 from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.lock import held_for
+from orchestrator.ledger.store import BatchMade
 from orchestrator.model.batches import Trigger
 
 # From the best to the worst: what can be resumed (3) is better than what a person must fix (2).
