@@ -16,7 +16,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.extras import LIBRARIES_OF_EXTRAS, Extra, not_installed
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import ResultsFormat
-from orchestrator.report.summary import job_line
+from orchestrator.report.summary import JOB_FIELDS, job_line
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+
+WHOLE_NUMBERS = ("attempts", "items", "bytes")
+"""The fields of a job in the table `jobs` that are no texts, beside the cost."""
 
 LINE_OF_THE_PROGRAM = 4
 """How many calls a warning is below the line that asked for the table."""
@@ -68,7 +71,10 @@ def answered(folder: Path, query: str) -> duckdb.DuckDBPyRelation:
 
     connection = duckdb.connect()
     connection.register("items", _items(folder))
-    connection.register("jobs", pa.Table.from_pylist(list(_job_rows(folder))))
+    # Named also where no job has a value, or where there is no job.
+    numbers = {name: pa.int64() for name in WHOLE_NUMBERS} | {"cost_usd": pa.float64()}
+    schema = pa.schema([(name, numbers.get(name, pa.string())) for name in JOB_FIELDS])
+    connection.register("jobs", pa.Table.from_pylist(list(_job_rows(folder)), schema=schema))
     return connection.sql(query)
 
 

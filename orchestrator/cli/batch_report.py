@@ -20,7 +20,7 @@ from orchestrator.ledger.statistics import NearCap, Totals
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES
 from orchestrator.report.expiry import expiry_warning
-from orchestrator.report.failure_lines import failure_fields, failure_lines
+from orchestrator.report.failure_lines import failure_fields, failure_lines, sweep_lines
 from orchestrator.report.failures import Failures, group_failures
 from orchestrator.report.summary import summary_of
 from orchestrator.report.terminal import print_table, summary_table
@@ -117,14 +117,8 @@ def _cap_warning(near_cap: Sequence[NearCap]) -> str:
 def _print_failures(result: Result, groups: Sequence[Failures]) -> None:
     for line in failure_lines(result.batch, groups, display(result.folder)):
         write_lines(line, sys.stderr)
-    for sweep in result.totals.sweeps:
-        if sweep.failed:
-            jobs = "1 job" if sweep.failed == 1 else f"{sweep.failed:,} jobs"
-            said = f"{sweep.name}: the items of {jobs} are missing, until a retry succeeds"
-            write_lines(plain(said), sys.stderr)
-        if sweep.left_out:
-            items = "1 item gives" if sweep.left_out == 1 else f"{sweep.left_out:,} items give"
-            write_lines(plain(f"{sweep.name}: {items} no job: {sweep.problem}"), sys.stderr)
+    for line in sweep_lines(result.totals.sweeps):
+        write_lines(line, sys.stderr)
 
 
 def failures_in(folder: Path, totals: Totals) -> list[Failures]:

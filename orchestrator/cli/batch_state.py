@@ -17,7 +17,7 @@ from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import Batch
 from orchestrator.model.progress import Progress
 from orchestrator.report.expiry import expiry_warning
-from orchestrator.report.failure_lines import failure_lines
+from orchestrator.report.failure_lines import failure_lines, sweep_lines
 from orchestrator.report.failures import group_failures
 from orchestrator.safe_text import plain
 
@@ -47,7 +47,8 @@ def print_state(reader: LedgerReader, batch: Batch, folder: Path, *, is_held: bo
             f"stragglers, much slower than similar runs: {keys}" + (f", {more} more" * (more > 0))
         )
     groups = group_failures(reader.failed_jobs())
-    for line in failure_lines(batch, groups, display(folder), is_held=is_held):
+    lines = failure_lines(batch, groups, display(folder), is_held=is_held)
+    for line in [*lines, *sweep_lines(totals.sweeps)]:
         _print(line)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic import JsonValue
 
+from orchestrator.ledger.statistics import SweepTotals
 from orchestrator.model.batches import Batch
 from orchestrator.report.console_urls import run_url
 from orchestrator.report.failures import Failures
@@ -51,6 +52,17 @@ def failure_lines(
 def retry_command(folder: str) -> str:
     """The command that runs the failed jobs of a batch again."""
     return f"orchestrator retry {shlex.quote(folder)}"
+
+
+def sweep_lines(sweeps: Iterable[SweepTotals]) -> Iterator[str]:
+    """A line for each reason why items of jobs that succeeded are not jobs of their own."""
+    for sweep in sweeps:
+        if sweep.failed:
+            jobs = count(sweep.failed, "job")
+            yield plain(f"{sweep.name}: the items of {jobs} are missing, until a retry succeeds")
+        if sweep.left_out:
+            items = "1 item gives" if sweep.left_out == 1 else f"{sweep.left_out:,} items give"
+            yield plain(f"{sweep.name}: {items} no job: {sweep.problem}")
 
 
 def failure_fields(batch: Batch, groups: Sequence[Failures]) -> list[JsonValue]:

@@ -32,6 +32,9 @@ NO_ATTEMPT: dict[str, JsonValue] = {
 }  # fmt: skip
 """What a line of `jobs.jsonl` says of a job without an attempt."""
 
+JOB_FIELDS = ("key", "params", "status", *NO_ATTEMPT, "input_sha256", "input_changes")
+"""The fields of a line of `jobs.jsonl`."""
+
 
 def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
     """The totals of a batch, as `summary.json` holds them."""

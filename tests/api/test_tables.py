@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +75,19 @@ def test_sql_answers_over_items_and_jobs(result: BatchResult) -> None:
         "SELECT key, status, count(*) FROM items JOIN jobs ON key = _job GROUP BY ALL ORDER BY 1"
     )
     assert answer.fetchall() == [("shop", "SUCCEEDED", 2), ("sim-7", "SUCCEEDED", 1)]
+
+
+def test_sql_answers_where_no_job_is_left(emulator: EmulatorHandle) -> None:
+    """A batch of only what is new may have no job; the columns of `jobs` are there all the same."""
+    Path("ids.csv").write_text("id\n7\n")
+    had = Batch(name="shops", jobs=[simulated("had-{{ id }}", matrix_={"id": ["7"]})]).run_sync()
+    rows = {"file": "ids.csv", "except": {"results": "shops", "key": "id"}}
+    job = simulated("new-{{ id }}", matrix_={"rows": rows})
+    none = Batch(name="none", jobs=[job]).run_sync()
+    query = "SELECT key, attempts + 1, cost_usd + 1, error FROM jobs"
+    assert (len(had.sql(query).fetchall()), none.sql(query).fetchall()) == (1, [])
+    line = json.loads((had.folder / "jobs.jsonl").read_text())
+    assert had.sql("SELECT * FROM jobs").columns == [*line]
 
 
 @pytest.mark.parametrize(

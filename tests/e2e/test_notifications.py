@@ -118,6 +118,31 @@ def test_failure_is_mailed_with_what_happened_and_what_to_do(
     assert calls.receiver.pings == ["start", "1"]
 
 
+def test_end_without_failed_jobs_says_what_is_not_whole(calls: NotifiedCalls) -> None:
+    """Exit code 1 may come from an item that gives no job, or from results that are not merged."""
+    more = (
+        '[[jobs]]\nname = "of-{{ n }}"\nactor = "orchestrator/simulated"\ninput = { items = 1 }\n'
+    )
+    rows = 'matrix = { rows = { needs = "job-1", fields = { n = "number" } } }\n'
+    calls.write(more=more + rows)
+    assert calls.call().code == 1
+    (left_out,) = calls.receiver.notifications
+    assert left_out["title"] == "night: 1 of 1 jobs succeeded, but the batch is not whole"
+    assert "of-{{ n }}: 1 item gives no job: item 1 of job-1 has no field" in left_out["message"]
+    report = (calls.home / "latest" / "report.html").read_text()
+    assert "1 item gives no job: item 1 of job-1 has no field" in report
+    assert "1 item gives no job" in calls.command.run("status", "night").out
+    shutil.rmtree(calls.home)
+    calls.write(more="[results]\nnew_only = true\nunique = ['index']\n")
+    calls.home.mkdir()
+    (calls.home / ".seen").touch()
+    assert calls.call().code == 1
+    _, not_merged = calls.receiver.notifications
+    assert not_merged["title"] == left_out["title"]
+    assert "log.jsonl" in not_merged["message"]
+    assert f"orchestrator collect {calls.home}" in not_merged["message"]
+
+
 def test_change_compares_with_the_last_batch_of_the_series(calls: NotifiedCalls) -> None:
     """Only the first of equal failures is announced, also after earlier batches are removed."""
     codes = []

@@ -16,7 +16,7 @@ from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
-from orchestrator.report.failure_lines import failure_lines
+from orchestrator.report.failure_lines import failure_lines, sweep_lines
 from orchestrator.report.failures import group_failures
 from orchestrator.report.summary import cost_words, shown_statuses
 from orchestrator.safe_text import one_line, plain
@@ -28,6 +28,8 @@ LONGEST_TITLE = 200
 LONGEST_LINE = 500
 
 BY_CODE: Mapping[int, str] = {
+    1: "see the warnings in {folder}/log.jsonl. To merge and upload the results again: "
+    "orchestrator collect {folder}",
     2: "correct what the message names, then start it again",
     3: "remove the reason, then resume it: orchestrator resume {folder}",
     5: "check the token and the connection with `orchestrator doctor`. The next `run --resume` "
@@ -89,10 +91,13 @@ def message_of(
     ]
     if batch.stop_reason is not None:
         lines.append(f"stopped early: {batch.stop_reason}")
-    lines += _failures(folder, batch) if ending.failed else ()
+    causes = _failures(folder, batch) if ending.failed else []
+    causes += sweep_lines(totals.sweeps)
+    lines += causes
     if before is not None:
         lines += _changes(ending, before)
-    advice = _advice(ending, folder)
+    # What to do about failed jobs and left-out items is said with them.
+    advice = None if ending.exit_code == 1 and causes else _advice(ending, folder)
     if advice is not None:
         lines.append(f"what to do: {advice}")
     lines.append(f"report: {folder.absolute() / 'report.html'}")
@@ -153,8 +158,10 @@ def _what_happened(batch: Batch, totals: Totals, ending: Ending) -> str:
     match ending.exit_code:
         case 0:
             return f"{total:,} of {total:,} jobs succeeded"
-        case 1:
+        case 1 if failed:
             return f"{failed:,} of {total:,} jobs failed"
+        case 1:
+            return f"{total:,} of {total:,} jobs succeeded, but the batch is not whole"
         case 3:
             return f"stopped early after {total - _open(totals):,} of {total:,} jobs"
         case 5:
@@ -197,8 +204,8 @@ def _changes(now: Ending, before: Ending) -> Iterator[str]:
 
 
 def _advice(ending: Ending, folder: Path) -> str | None:
-    """What to do besides running failed jobs again, which is said with the failures."""
-    if ending.exit_code in (0, 1):
+    """What to do about the end of a batch; None if there is nothing to do."""
+    if ending.exit_code == 0:
         return None
     found = BY_KIND.get(ending.stop_kind or "") or BY_CODE.get(ending.exit_code, INTERRUPTED)
     return found.format(folder=folder.absolute())

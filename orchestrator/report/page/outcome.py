@@ -14,6 +14,7 @@ from orchestrator.model.money import money
 from orchestrator.model.progress import Progress
 from orchestrator.model.states import FAILED_JOB_STATUSES, SETTLED_JOB_STATUSES, JobStatus
 from orchestrator.report.expiry import expiry_warning
+from orchestrator.report.failure_lines import sweep_lines
 from orchestrator.report.lines import clock, rate, size, words_left
 from orchestrator.report.page import svg
 from orchestrator.report.page.zone_times import at_minute, at_second, zone_words
@@ -204,6 +205,8 @@ def _notes(
         yield f"Reason: {batch.stop_reason}"
     if not is_held and batch.state is not BatchState.ENDED:
         yield f"To continue it: orchestrator resume {shlex.quote(folder)}"
+    for line in sweep_lines(totals.sweeps):
+        yield f"{line}."
     expiry = expiry_warning(batch, totals, folder, now)
     if expiry is not None:
         yield f"{expiry[0].upper()}{expiry[1:]}."
