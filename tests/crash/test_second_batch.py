@@ -65,3 +65,20 @@ def test_occurrence_of_two_machines_runs_once(
         code, errors = run_beside_paused(command, ("one", "other"), words)
         batches = 2 if words == DATES else 1
         assert (code, len(platform.runs())) == (0, batches * JOBS), errors
+
+
+def test_shard_says_that_it_waits_for_one_that_is_paused(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """The process that makes their batch is stopped just then; awake, both work on one batch."""
+    with served_platform(tmp_path / "platform") as platform:
+        command = make_command(tmp_path, platform, ORCHESTRATOR_LEDGER=server.url)
+        command.write("sweep.toml", SPEC)
+        words = ("run", "sweep.toml", "--shard")
+        first = replace(command, program=PAUSED).start("batch-prepared", *words, "1/2")
+        wait_until(lambda: is_stopped(first.pid), "a call that is about to publish its batch")
+        other = command.start(*words, "2/2")
+        wait_until(lambda: "another process is making the batch" in other.errors(), "the words")
+        first.send_signal(signal.SIGCONT)
+        errors = [process.communicate()[1] for process in (first, other)]
+        assert [first.code, other.code, len(platform.runs())] == [0, 0, JOBS], errors

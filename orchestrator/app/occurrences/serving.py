@@ -220,7 +220,7 @@ class _Serving:
         if not self.run.shares:
             return await self._make_or_serve()
         serves = self.call.series.serves(self.call.occurrence)
-        async with making_turn(serves, self.run.context.listening):
+        async with making_turn(serves, self.run.context.listening, self._reporter.note):
             step = (await self._decide()).serve
             if isinstance(step, RunNew):
                 return await self._make_or_serve()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CALLS = ".calls"
 LOOK_EVERY_SECS = 0.1
+MOMENT_SECS = 5.0
 MAKING_SECS = 300.0
 """A process that has not made its batch by then may be paused; the others wait no longer."""
 
@@ -62,7 +63,9 @@ def occurrence_turn(home: Path, series: Series, occurrence: datetime) -> Iterato
 
 
 @asynccontextmanager
-async def making_turn(serves: str, listening: Listening) -> AsyncIterator[None]:
+async def making_turn(
+    serves: str, listening: Listening, note: Callable[[str], None]
+) -> AsyncIterator[None]:
     """
     Waits until a batch that several processes share is made, or is for this process to make.
 
@@ -70,6 +73,7 @@ async def making_turn(serves: str, listening: Listening) -> AsyncIterator[None]:
 
     Args:
         serves: see `Series.serves`.
+        note: tells the user of a wait that is long.
 
     Raises:
         LedgerAway: the server of the ledger cannot be reached.
@@ -81,14 +85,25 @@ async def making_turn(serves: str, listening: Listening) -> AsyncIterator[None]:
     address = configured_address()
     assert address is not None  # noqa: S101 - several processes share a ledger at a server only
     with MakingTurn(address, serves) as turn:
-        await interruptible(listening, _until_over, turn)
+        await interruptible(listening, _until_over, turn, note)
         yield
 
 
-async def _until_over(turn: MakingTurn) -> None:
+async def _until_over(turn: MakingTurn, note: Callable[[str], None]) -> None:
     if turn.is_over():
         return
     LOG.info("batch_awaited")
-    with anyio.move_on_after(MAKING_SECS):
+    if not await _is_over_within(turn, MOMENT_SECS):
+        note(
+            "another process is making the batch of this occurrence, or is paused; waiting up to "
+            f"{MAKING_SECS:g} s"
+        )
+        await _is_over_within(turn, MAKING_SECS)
+
+
+async def _is_over_within(turn: MakingTurn, secs: float) -> bool:
+    with anyio.move_on_after(secs):
         while not await anyio.to_thread.run_sync(turn.is_over):  # noqa: ASYNC110 - its lock is the server's
             await anyio.sleep(LOOK_EVERY_SECS)
+        return True
+    return False
