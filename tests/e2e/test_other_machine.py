@@ -152,9 +152,11 @@ def test_input_takes_the_results_of_the_last_attempt_from_the_other_machine(
         command.write("list.toml", LIST_SPEC)
         assert command.run("run", "list.toml", "--output", "one").code == 1
         jobs = tmp_path / "one" / "list" / "latest" / "jobs"
-        command.write(f"{jobs}/list/items.jsonl", '{"index": 0}\n')
         again = command.run("retry", "list", "--select", "name:list", "--output", "other")
         assert again.code == 1, again.err
+        verified = command.run("verify", "list", "--output", "one")
+        assert (verified.code, "run.json is that of another run" in verified.out) == (1, True)
+        command.write(f"{jobs}/list/items.jsonl", '{"index": 0}\n')
         done = command.run("retry", "list", "--output", "one")
         assert done.code == 0, done.err
         assert json.loads((jobs / "report" / "items.jsonl").read_text())["rows"] == 3

@@ -23,7 +23,7 @@ from orchestrator.app.history.estimates import usual_items
 from orchestrator.app.outputs.merge import merged
 from orchestrator.app.outputs.object_store import uploaded
 from orchestrator.app.outputs.shared_datasets import collect_shared
-from orchestrator.app.outputs.verification import check_files
+from orchestrator.app.outputs.verification import check_files, is_of_another_run
 from orchestrator.app.setup.context import BatchContext, logging_to
 from orchestrator.app.setup.interruption import Listening, listen
 from orchestrator.app.setup.settings import Settings
@@ -297,6 +297,8 @@ class Gaps:
         if self._is_unproven(report) or (run_json is None and plan.run):
             return False
         folder = self.collector.folder_of(job.key)
+        if await to_thread.run_sync(is_of_another_run, folder, report):
+            return False
         rest = await to_thread.run_sync(check_files, folder, replace(report, job=only_described))
         if rest.problems:
             return False

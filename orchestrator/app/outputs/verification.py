@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+
+import orjson
 
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.collector.disk_check import Found, look_at, problem_of_file
@@ -48,7 +51,7 @@ def check_files(folder: Path, report: JobReport) -> Found:
     Args:
         folder: of the job.
     """
-    return look_at(
+    found = look_at(
         folder,
         report.job,
         items_of(report),
@@ -56,6 +59,18 @@ def check_files(folder: Path, report: JobReport) -> Found:
         missing=report.missing,
         datasets=report.datasets,
     )
+    if report.job.collect.run and is_of_another_run(folder, report):
+        return replace(found, problems=(*found.problems, "run.json is that of another run"))
+    return found
+
+
+def is_of_another_run(folder: Path, report: JobReport) -> bool:
+    """Whether the files of a job are of an earlier attempt: another machine has the last one."""
+    try:
+        kept = orjson.loads((folder / "run.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(kept, dict) and kept.get("id", report.run_id) != report.run_id
 
 
 def items_of(report: JobReport) -> ItemsFile | None:
