@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from orchestrator.extras import Extra, not_installed
 from orchestrator.specfile.diagnostics import show
+from orchestrator.specfile.tables.cell_values import json_value
 from orchestrator.specfile.tables.column_choice import (
     WHOLE,
     Data,
@@ -132,8 +133,11 @@ def _read_parquet(source: Source, wanted: Wanted, report: Report) -> Data:
         # Before reading: the metadata tells how much there would be.
         refuse_too_many(source, wanted, file.metadata.num_rows * len(names))
         elements = file.read(columns=list(names.values())).to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, OverflowError, ValueError) as error:
         raise SourceMistake(source.shown, f"cannot be read as Parquet: {error}") from error
+    for name in names.values():
+        if file.schema_arrow.names.count(name) > 1:
+            raise SourceMistake(source.shown, f"the column {name!r} appears twice")
     return _of_elements(source, wanted, report, elements)
 
 
@@ -190,9 +194,9 @@ class _Rows:
                 return None
             raise ValueError(f"has no column {show(name)}")
         value = row if name is WHOLE else row[name]
-        if hasattr(value, "isoformat"):  # Parquet has its own types of times
-            value = value.isoformat()
         try:
+            if self._source.format == "parquet":
+                value = json_value(value)
             return checked(self._wanted.types.get(parameter), value)
         except ValueError as error:
             raise ValueError(f"{name}: {error}" if name else str(error)) from error

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from orchestrator.extras import Extra, not_installed
+from orchestrator.specfile.tables.cell_values import whole_or_itself
 from orchestrator.specfile.tables.column_choice import (
     Data,
     Report,
@@ -80,8 +81,8 @@ def _value(cell: Any) -> JsonValue:
     """A cell as a JSON value: whole numbers without a fraction, times as ISO text."""
     match cell:
         # Excel has no whole numbers of its own.
-        case float() if cell.is_integer():
-            return int(cell)
+        case float():
+            return whole_or_itself(cell)
         case datetime() if cell.time() == time():
             return cell.date().isoformat()
         case datetime() | date() | time():

@@ -3,7 +3,8 @@ from __future__ import annotations
 import gzip
 import io
 import sys
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -191,3 +192,59 @@ def test_file_that_only_has_the_ending_of_a_workbook_is_refused(tmp_path: Path) 
     assert said.startswith(
         "spec.toml:7:1: jobs[0].matrix.rows: d.xls: cannot be read as a workbook: "
     )
+
+
+def test_numbers_of_a_workbook_beyond_64_bits_stay_numbers(tmp_path: Path) -> None:
+    """A whole number that no integer of JSON holds is the number that Excel has."""
+    pytest.importorskip("python_calamine")
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    with xlsxwriter.Workbook(str(tmp_path / "d.xlsx")) as book:
+        sheet = book.add_worksheet()
+        sheet.write_column(0, 0, ["id", 1e20, -1e300, 3.0])
+    spec = HEAD.replace("[jobs.matrix]", 'input = { id = "{{ id }}" }\n[jobs.matrix]')
+    jobs = jobs_of(tmp_path, spec + 'rows = { file = "d.xlsx" }\n')
+    assert [job.params["id"] for job in jobs] == [1e20, -1e300, 3]
+
+
+def test_parquet_values_that_json_does_not_have(tmp_path: Path) -> None:
+    """Decimals are numbers or exact texts, durations and times are texts, also inside others."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    values: list[tuple[Any, Any]] = [
+        ([Decimal("1.10")], 1.1),
+        ([Decimal("5.00")], 5),
+        ([Decimal("0.1234567890123456789")], "0.1234567890123456789"),
+        ([Decimal(10) ** 30], "1" + "0" * 30),
+        ([timedelta(hours=25)], "1 day, 1:00:00"),
+        ([b"caf\xc3\xa9"], "café"),
+        (
+            [{"price": Decimal("2.5"), "day": date(2026, 11, 25)}],
+            {"price": 2.5, "day": "2026-11-25"},
+        ),
+        ([[Decimal("0.5")]], [0.5]),
+    ]
+    spec = HEAD.replace("{{ id | slug }}", "{{ id | json | slug }}")
+    for cells, expected in values:
+        parquet.write_table(pa.table({"id": cells}), tmp_path / "d.parquet")
+        jobs = jobs_of(tmp_path, spec + 'rows = { file = "d.parquet" }\n')
+        assert [job.params["id"] for job in jobs] == [expected]
+
+
+def test_parquet_that_has_no_values_for_an_input_is_refused(tmp_path: Path) -> None:
+    """Bytes, times that no calendar has, and a column that is there twice."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    mistakes = {
+        "d.parquet: element 1: id: expected a text or a number, found bytes": pa.array([b"\xff"]),
+        "cannot be read as Parquet: date value out of range": pa.array([2**62], pa.timestamp("us")),
+    }
+    for said, cells in mistakes.items():
+        parquet.write_table(pa.table({"id": cells}), tmp_path / "d.parquet")
+        (found,) = mistakes_of(tmp_path, HEAD + 'rows = { file = "d.parquet" }\n')
+        assert said in found
+    twice = pa.table([pa.array([1]), pa.array([2])], names=["id", "id"])
+    parquet.write_table(twice, tmp_path / "d.parquet")
+    (found,) = mistakes_of(tmp_path, HEAD + 'rows = { file = "d.parquet" }\n')
+    assert "the column 'id' appears twice" in found
