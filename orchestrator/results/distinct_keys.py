@@ -23,6 +23,8 @@ from orchestrator.results.shape import FIELD, JOB, PARAM, Column
 from orchestrator.results.tolerant_reader import JsonText, field_of
 
 DIGEST_BYTES = 16
+KEY_FORMAT = 2
+"""Batches whose keys were made in another way, some of which differ now, are read once more."""
 FILTER_BYTES = 2**24
 """With ten million keys, one in a hundred new keys needs a search on disk."""
 FILTER_MASK = FILTER_BYTES - 1
@@ -37,7 +39,7 @@ CREATE TABLE IF NOT EXISTS keys (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (
     id     TEXT NOT NULL,
-    fields TEXT NOT NULL,        -- JSON: the names of the fields that identify an item
+    fields TEXT NOT NULL,        -- JSON: KEY_FORMAT, and the names of what identifies an item
     PRIMARY KEY (id, fields)
 ) STRICT, WITHOUT ROWID;
 """
@@ -236,13 +238,17 @@ class Seen:
     def has_batch(self, batch_id: str, fields: Sequence[str]) -> bool:
         """Whether the keys of a batch for these fields are recorded."""
         query = "SELECT 1 FROM batches WHERE id = ? AND fields = ?"
-        return self._db.execute(query, (batch_id, json.dumps(fields))).fetchone() is not None
+        return self._db.execute(query, (batch_id, _recorded(fields))).fetchone() is not None
 
     def add_batch(self, batch_id: str, fields: Sequence[str]) -> None:
         """Records that all keys of a batch are recorded."""
         self._db.execute(
-            "INSERT OR IGNORE INTO batches VALUES (?, ?)", (batch_id, json.dumps(fields))
+            "INSERT OR IGNORE INTO batches VALUES (?, ?)", (batch_id, _recorded(fields))
         )
+
+
+def _recorded(fields: Sequence[str]) -> str:
+    return json.dumps([KEY_FORMAT, *fields])
 
 
 @contextmanager

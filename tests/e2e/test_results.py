@@ -86,6 +86,16 @@ def test_items_that_a_killed_retry_has_collected_are_known(command: Command) -> 
     assert rows(merge(command, text) / "items.jsonl") == []
 
 
+def test_keys_of_an_earlier_version_are_made_again(command: Command) -> None:
+    """An upgrade that identifies items in another way makes no old item new."""
+    text = spec('unique = "deep"\nnew_only = true', item="{ deep = { a = [1] } }")
+    folder = merge(command, text).parent
+    with closing(sqlite3.connect(next(folder.parent.glob(".seen/*/keys.sqlite")))) as db, db:
+        db.execute("""UPDATE batches SET fields = '["deep"]'""")
+        db.execute("UPDATE keys SET key = randomblob(16)")
+    assert rows(merge(command, text) / "items.jsonl") == []
+
+
 def test_batch_without_items_has_empty_results(command: Command) -> None:
     """No items are not an error."""
     results = merge(command, spec("").replace("items = 2", "items = 0"))
