@@ -19,7 +19,8 @@ from orchestrator.results.shape import Column, Layout
 QUOTED = re.compile(r'^$|[",\r\n]')
 FORMULA = re.compile(r"[=+@\t\r'-]")
 """The start of a cell that a spreadsheet reads as a formula, or that was made safe."""
-PLAIN = (Kind.BOOLEAN, Kind.INTEGER, Kind.LONG, Kind.NUMBER)
+PLAIN = {bool, int, float, type(None)}
+"""The types of values whose JSON needs no quotes."""
 
 
 def form(column: Column) -> Kind | None:
@@ -58,12 +59,20 @@ class CsvFile:
         self._file.close()
 
     def _cells(self, column: Column, values: Sequence[Any]) -> list[str]:
-        texts = values if form(column) is Kind.TEXT else json_texts(values)
-        if column.kind in PLAIN:
+        if form(column) is Kind.TEXT:
+            return ["" if text is None else self._cell(text) for text in values]
+        texts = json_texts(values)
+        # By the values: a late text in a column of numbers changes its kind, but not its form.
+        if set(map(type, values)) <= PLAIN:
             return ["" if text is None else text for text in texts]
-        return ["" if text is None else self._cell(text) for text in texts]
+        # The JSON of a text is no formula.
+        return ["" if text is None else _quoted(text) for text in texts]
 
     def _cell(self, text: str) -> str:
         if self._is_safe and FORMULA.match(text):
             text = f"'{text}"
-        return '"' + text.replace('"', '""') + '"' if QUOTED.search(text) else text
+        return _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if QUOTED.search(text) else text

@@ -92,7 +92,8 @@ def folders_of(rows: Rows, columns: Sequence[Column]) -> list[str]:
 
 def is_cut(value: Any) -> bool:
     """Whether a value is too long for the name of a folder."""
-    return value is not None and len(_encoded(_plain(value))) > LONGEST_VALUE
+    # As JSON, which is longer: a late value may change the kind of the column.
+    return value is not None and len(_encoded(json_text(value))) > LONGEST_VALUE
 
 
 def _parts(column: Column, values: Sequence[Any]) -> list[str]:

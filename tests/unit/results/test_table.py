@@ -298,28 +298,6 @@ def test_column_of_only_a_late_item_exists(tmp_path: Path) -> None:
     assert (table.rows, table.repeated, table.lacking) == (20_001, 1, ())
 
 
-def test_csv_cell_without_a_value_is_empty(tmp_path: Path) -> None:
-    """An empty text is quoted, unlike a missing value."""
-    make_table(
-        tmp_path / "r", [['{"a":"","b":1}', '{"b":2}', '{"a":"x,\\"y\\"","b":3}']], format=CSV
-    )
-    assert (tmp_path / "r" / "items.csv").read_text() == (
-        "_job,_run,a,b\n"
-        'job-1,run-1,"",1\n'
-        "job-1,run-1,,2\n"
-        'job-1,run-1,"x,""y""",3\n'
-    )  # fmt: skip
-
-
-def test_csv_has_no_formulas(tmp_path: Path) -> None:
-    """Text that a spreadsheet would run is quoted; nested values are JSON; numbers stay numbers."""
-    items = ['{"shop":"=1","deep":{"a":[1]},"n":-1}', '{"shop":"\'x"}']
-    make_table(tmp_path / "r", [items], format=CSV, csv_safe=True)
-    first, second = csv_rows(tmp_path / "r" / "items.csv")
-    assert (first["shop"], first["deep"], first["n"]) == ("'=1", '{"a":[1]}', "-1")
-    assert second["shop"] == "''x"
-
-
 @pytest.mark.parametrize("format_", [JSONL, CSV, PARQUET])
 def test_table_is_partitioned(tmp_path: Path, format_: ResultsFormat) -> None:
     """There is a folder for each value, encoded so that every value is possible."""
