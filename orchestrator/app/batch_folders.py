@@ -270,6 +270,9 @@ def survey(home: Path) -> Survey:
         except (OrchestratorError, OSError, ValueError, LookupError) as error:
             if _concerns_all(error):
                 raise
+            if not path.exists():
+                # Another command has removed the batch while it was read.
+                continue
             unreadable.append(Unreadable(folder=path, reason=str(error), made_at=_made_at(path)))
             _warn(path, f"it cannot be read: {error}")
             continue

@@ -39,6 +39,9 @@ def known_batches(
         try:
             known.append(_known(one, loaded, schedule, announces=announces))
         except (OrchestratorError, OSError) as error:
+            if not one.folder.exists():
+                # Another command has removed the batch since it was found.
+                continue
             made_at = one.batch.created_at
             illegible.append(Illegible(folder=one.folder, made_at=made_at, reason=str(error)))
     return known, illegible
