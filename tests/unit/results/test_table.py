@@ -356,15 +356,9 @@ def test_items_that_differ_from_the_collected_ones_are_an_error(
     else:
         source.path.write_text('{"a":1}\n' * (1 if change == "lost" else 3))
     (tmp_path / "r").mkdir()
-    plan = make_plan()
+    plan = ResultsPlan()
     with pytest.raises(NotMerged, match=r"^job-1: .*: run `orchestrator collect` to"):
         write_table(lambda: [source], plan, tmp_path / "r")
-
-
-def make_plan() -> Any:
-    from orchestrator.model.batches import ResultsPlan
-
-    return ResultsPlan()
 
 
 def test_table_of_several_batches_names_them(tmp_path: Path) -> None:
@@ -376,7 +370,7 @@ def test_table_of_several_batches_names_them(tmp_path: Path) -> None:
         for n in (1, 2)
     ]
     (tmp_path / "r").mkdir()
-    write_table(lambda: sources, make_plan(), tmp_path / "r", has_batches=True)
+    write_table(lambda: sources, ResultsPlan(), tmp_path / "r", has_batches=True)
     assert lines(tmp_path / "r")[1] == (
         '{"_job":"j","_run":"r","_batch":"b2","_occurrence":"2026-11-02","a":1}'
     )
