@@ -80,7 +80,8 @@ def _counted(expect: Expectation, collected: Collected, usual: float | None) -> 
         return f"it made {items} items, and at least {expect.min_items} were expected"
     if expect.max_items is not None and items > expect.max_items:
         return f"it made {items} items, and at most {expect.max_items} were expected"
-    if expect.max_drop is not None and usual and items < usual * (1 - expect.max_drop):
+    # A quotient, as the share in the spec is one: of a product, 7% of 100 would be above 7.
+    if expect.max_drop is not None and usual and (usual - items) / usual > expect.max_drop:
         return (
             f"it made {items} items, {100 * (1 - items / usual):.0f}% fewer than the usual "
             f"{usual:g} of earlier batches, and at most {100 * expect.max_drop:g}% were expected"
@@ -149,7 +150,7 @@ def _complaint_of(
 def _too_rare(checked: _Checked, shares: Mapping[str, float]) -> str | None:
     """Which field too few items have."""
     for name, share in shares.items():
-        if checked.having[name] < share * checked.parsed:
+        if checked.parsed and checked.having[name] / checked.parsed < share:
             return (
                 f"{checked.having[name]} of {checked.parsed} items have {name} "
                 f"({100 * checked.having[name] / checked.parsed:.3g}%), and at least "

@@ -10,12 +10,16 @@ from __future__ import annotations
 import json
 import marshal
 import re
+from contextlib import suppress
 from typing import Any
 
 import orjson
 
 DEEPEST = 200
 """Deeper containers count as empty where the parsers' own limits are passed."""
+
+LONG_NUMBER = re.compile(rb"[0-9]{20}")
+"""Whole numbers of fewer digits fit into 64 bits."""
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
@@ -28,11 +32,18 @@ def parse_item(line: bytes) -> Any:
         ValueError: it is not JSON by any reading.
     """
     try:
-        return orjson.loads(line)
+        value = orjson.loads(line)
     except ValueError:
         text = line.decode("utf-8-sig", "replace")
+    else:
+        if LONG_NUMBER.search(line) is None:
+            return value
+        # It makes floats of whole numbers beyond 64 bits, and different ones would be equal.
+        with suppress(ValueError, RecursionError):
+            return json.loads(line)
+        return value
     try:
-        # Unlike orjson, it takes NaN, lone surrogates and numbers beyond 64 bits.
+        # Unlike orjson, it takes NaN and lone surrogates.
         return json.loads(text)
     except RecursionError:
         return json.loads(_cut_nesting(text))

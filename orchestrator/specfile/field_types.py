@@ -196,7 +196,8 @@ def _share(value: Any) -> Any:
     if isinstance(value, str):
         share = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?) ?%", value)
         if share and 0 < float(share[1]) <= 100:
-            return float(share[1]) / 100
+            # As a text: a division by 100 gives another float than the share itself, often.
+            return float(f"{share[1]}e-2")
     raise ValueError(f'must be a share such as "30%" or 0.3, found {show(value)}')
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.item_values import canonical, plain
 from orchestrator.model.attempts import Collected
 from orchestrator.model.jobs import Expectation
+from orchestrator.specfile.field_types import Share
 from tests.support.builders import make_job, make_run
 from tests.support.virtual_time import run_virtual
 
@@ -37,14 +39,14 @@ VALUES = st.recursive(
 )
 
 
-def judged(folder: Path, lines: list[bytes], expect: Expectation) -> str | None:
-    """The complaint about a file with these lines."""
+def judged(folder: Path, lines: list[bytes], expect: Expectation, *, usual: int = 0) -> str | None:
+    """The complaint about a file with these lines, where `usual` items are usual."""
     job = make_job(expect=expect)
     (folder / job.key).mkdir(exist_ok=True)
     body = b"".join(line + b"\n" for line in lines)
     (folder / job.key / "items.jsonl").write_bytes(body)
     found = Collected(items=len(lines), size_bytes=len(body), sha256="0" * 64)
-    judge = Acceptance(folder, {})
+    judge = Acceptance(folder, {job.seq: usual})
     return run_virtual(partial(judge.complaint, job, make_run(), found))
 
 
@@ -85,6 +87,25 @@ def test_share_of_items_that_must_have_a_field(tmp_path: Path) -> None:
         "8 of 10 items have price (80%), and at least 81% were expected"
     )
     assert judged(tmp_path, [], Expectation(share={"price": 0.81})) is None
+
+
+@pytest.mark.parametrize("percent", [7, 14, 41, 55, 58, 99])
+def test_share_that_is_just_reached_is_accepted(tmp_path: Path, percent: int) -> None:
+    """Floats do not make it more than it is: 0.07 times 100 is above 7."""
+    share = TypeAdapter(Share).validate_python(f"{percent}%")
+    lines = [b'{"price":1}'] * percent + [b"{}"] * (100 - percent)
+    assert judged(tmp_path, lines, Expectation(share={"price": share})) is None
+    fewer = lines[percent:]
+    assert judged(tmp_path, fewer, Expectation(max_drop=share), usual=100) is None
+
+
+def test_long_numbers_are_compared_exactly(tmp_path: Path) -> None:
+    """Identifiers beyond 64 bits differ if their last digits do."""
+    lines = [b'{"id":123456789012345678901%d}' % digit for digit in range(3)]
+    assert judged(tmp_path, lines, Expectation(unique=("id",))) is None
+    again = judged(tmp_path, [*lines, lines[0]], Expectation(unique=("id",)))
+    assert again is not None
+    assert again.startswith("item 4 has the same id")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
