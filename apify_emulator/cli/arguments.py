@@ -7,6 +7,7 @@ This module imports nothing heavy, so that `--help` and usage errors are fast.
 from __future__ import annotations
 
 import argparse
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,14 +94,14 @@ def _add_serve_options(serve: argparse.ArgumentParser) -> None:
 
 def _add_account_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
-        "--max-runs", type=int, metavar="N", help="the account's limit of active runs (256)"
+        "--max-runs", type=_count, metavar="N", help="the account's limit of active runs (256)"
     )
     serve.add_argument(
-        "--max-memory-mbytes", type=int, metavar="N",
+        "--max-memory-mbytes", type=_count, metavar="N",
         help="the account's limit of memory of all active runs (65536)",
     )  # fmt: skip
     serve.add_argument(
-        "--sync-wait-secs", type=float, metavar="S",
+        "--sync-wait-secs", type=_seconds, metavar="S",
         help="how long the run-sync endpoints wait for the run (300)",
     )  # fmt: skip
     serve.add_argument(
@@ -149,6 +150,20 @@ def _path(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError("expected a path, found nothing")
     return Path(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, found {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    # `float` also reads `nan` and `inf`.
+    if not 0 <= seconds < inf:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds from 0, found {text!r}")
+    return seconds
 
 
 def _port(text: str) -> int:

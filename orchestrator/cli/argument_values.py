@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from datetime import date, datetime, timedelta
+from math import inf
 from pathlib import Path
 
 from orchestrator.model.ages import age_secs
@@ -95,6 +96,15 @@ def count(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"must not be negative, found {number}")
+    return number
+
+
+def days(text: str) -> float:
+    """A number of days from 0, for argparse."""
+    number = float(text)
+    # `float` also reads `nan` and `inf`.
+    if not 0 <= number < inf:
+        raise argparse.ArgumentTypeError(f"expected a number of days from 0, found {text!r}")
     return number
 
 

@@ -13,6 +13,7 @@ from orchestrator.cli.argument_values import (
     age,
     count,
     day_or_time,
+    days,
     given_path,
     one_day,
     pair,
@@ -198,7 +199,7 @@ def add_prune(parser: argparse.ArgumentParser) -> None:
         "--keep-last", metavar="N", type=count, help="keep the N newest of each series, of any age"
     )
     parser.add_argument(
-        "--keep-days", metavar="D", type=float, help="keep batches that ended in the last D days"
+        "--keep-days", metavar="D", type=days, help="keep batches that ended in the last D days"
     )
     parser.add_argument(
         "--delete-storages",

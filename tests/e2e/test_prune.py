@@ -46,6 +46,28 @@ def test_prune_keeps_young_batches(command: Command, folders: list[Path]) -> Non
     )
 
 
+@pytest.mark.parametrize("days", ["-5", "nan", "inf", "many"])
+def test_prune_refuses_days_that_are_no_number_from_0(
+    command: Command, folders: list[Path], days: str
+) -> None:
+    """A slip such as a minus sign removes nothing."""
+    done = command.run("prune", "old", f"--keep-days={days}")
+    assert (done.code, "argument --keep-days" in done.err) == (2, True)
+    assert all(folder.exists() for folder in folders)
+
+
+def test_prune_keeps_everything_for_any_number_of_days(
+    command: Command, folders: list[Path]
+) -> None:
+    """Days beyond every calendar, in the command and in a spec, keep all batches."""
+    done = command.run("prune", "old", "--keep-days", "1e12", "--json").json
+    assert done["removed"] == []
+    text = sweep("old", 1, duration_secs=0.01, items=1)
+    command.write("s.toml", f"{text}\n[retention]\nkeep_days = 1e300\n")
+    assert command.run("run", "s.toml").code == 0
+    assert all(folder.exists() for folder in folders)
+
+
 def test_prune_removes_folders_of_killed_preparations(
     command: Command, folders: list[Path]
 ) -> None:

@@ -57,6 +57,8 @@ def test_second_emulator_on_the_same_data_ends_with_4(tmp_path: Path) -> None:
     [
         pytest.param(["build", "--actors", "missing"], "missing: no such folder", id="actors"),
         pytest.param(["serve", "--faults", "missing.json"], "missing.json: cannot", id="faults"),
+        pytest.param(["serve", "--max-runs", "-1"], "expected a whole number from 0", id="runs"),
+        pytest.param(["serve", "--sync-wait-secs", "nan"], "expected a number of", id="secs"),
         pytest.param(["serve", "--port", "99999"], "expected a port from 0 to", id="port"),
         pytest.param(["serve", "--data", ""], "expected a path", id="empty-path"),
         pytest.param([], "COMMAND", id="no-command"),

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -34,6 +34,7 @@ from orchestrator.model.selection import Selection
 
 AT_ONCE = 16
 SHOWN = 5
+SECS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,9 @@ def old_batches(
 
 def _is_old(batch: Batch, keep: Retention, now: datetime) -> bool:
     ended_at = batch.ended_at or batch.created_at
-    return keep.keep_days is None or now - ended_at >= timedelta(days=keep.keep_days)
+    # Seconds, because a `timedelta` holds fewer days than a spec may name.
+    age_days = (now - ended_at).total_seconds() / SECS_PER_DAY
+    return keep.keep_days is None or age_days >= keep.keep_days
 
 
 def _reason_to_keep(found: Found) -> str | None:

@@ -151,7 +151,7 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputNotWritable(
-            f"{folder}: cannot be written ({error.strerror}); name another file with --output"
+            f"{folder}: cannot be written ({error.strerror}); name another file with --to"
         ) from error
 
 

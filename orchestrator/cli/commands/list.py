@@ -28,7 +28,7 @@ def call(options: argparse.Namespace) -> int:
     elif listed:
         _print_table([one for _, one in listed])
     else:
-        print(f"no batches under {output}")
+        print(f"no batches under {output if options.name is None else output / options.name}")
     return 0
 
 
