@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.test_kills import QUICK
-from tests.support.command import HURRIED, Command, served_platform, wait_until
+from tests.support.command import HURRIED, Command, served_platform, sweep, wait_until
 from tests.support.postgres_server import PostgresServer, running_server, why_absent
 
 SPEC = """
@@ -214,6 +214,20 @@ def test_spec_refuses_to_read_results_that_the_other_machine_has(
         done = command.run("run", "new.toml", "--output", "other", "--json")
         assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 1), done.err
         assert len(platform.runs()) == 3
+
+
+def test_results_that_cannot_be_reused_are_a_warning(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """The other machine has them, so the job runs again, once: then its results are here."""
+    with served_platform(tmp_path / "platform") as platform:
+        variables = {**platform.variables(), "ORCHESTRATOR_LEDGER": server.url}
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        command.write("again.toml", sweep("again", 1, job='reuse = "1h"', items=1))
+        for output, warns, runs in (("one", False, 1), ("other", True, 2), ("other", False, 2)):
+            done = command.run("run", "again.toml", "--output", output)
+            assert (done.code, "results not reused" in done.err) == (0, warns), done.err
+            assert len(platform.runs()) == runs
 
 
 def test_items_of_the_other_machine_that_cannot_be_compared_are_a_warning(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from anyio import to_thread
@@ -68,7 +69,19 @@ async def reuse_results(
                 LOG.warning("history_not_read", batch=str(found.folder), error=str(error))
             if not wanted:
                 break
+        for folder_of_source in {reuse.absent[one] for one in wanted if one in reuse.absent}:
+            _warn(folder_of_source)
     return settled
+
+
+@cache
+def _warn(earlier: Path) -> None:
+    """Warns once in each process, however often it makes jobs of items."""
+    LOG.warning(
+        "results_not_reused",
+        batch=str(earlier),
+        reason="files of its jobs are not on this machine; `orchestrator collect` downloads them",
+    )
 
 
 def _wanted(reader: LedgerReader, places: range) -> dict[Likeness, list[Job]]:
@@ -91,6 +104,7 @@ class _Reuse:
         reader: of the batch; no stream of it may be open.
         wanted: the jobs that still want results; see `_wanted`.
         number: of the process, among those that share the batch.
+        absent: the newest batch that has run an equal job, and whose files of it are not here.
     """
 
     ledger: Ledger
@@ -99,6 +113,7 @@ class _Reuse:
     wanted: dict[Likeness, list[Job]]
     now: datetime
     number: int
+    absent: dict[Likeness, Path] = field(default_factory=dict)
 
     async def settle(self, earlier: Path, report: JobReport) -> list[JobKey]:
         """Settles a job with the results of an earlier one; returns its key, if there is one."""
@@ -114,6 +129,7 @@ class _Reuse:
         if job is None or report.run_id is None or self.reader.has_run(report.run_id):
             return []
         if not await to_thread.run_sync(_is_whole, source, report):
+            self.absent.setdefault(likeness, earlier)
             return []
         target = self.folder / "jobs" / job.key
         try:
