@@ -8,6 +8,8 @@ Timers move simulated runs; `processes` runs real Actors. Every end of a run pas
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from apify_emulator.account import UNLIMITED_USD, AccountLimits
@@ -182,7 +184,8 @@ class RunLifecycle:
 
     def charge(self, run: Run, name: str, count: int) -> None:
         """Charges events of a run; a run that would exceed its cap is aborted gracefully."""
-        charged = charge_within_cap(run, name, count)
+        with self._counted(run):
+            charged = charge_within_cap(run, name, count)
         self.save(run)
         if charged < count and not run.is_terminal:
             run.status_message = _CAP_REACHED
@@ -191,10 +194,20 @@ class RunLifecycle:
     def count_items(self, run: Run, count: int) -> None:
         """Charges items that were added to the run's own dataset, if they have a price."""
         if item_price(run.pricing) is not None:
-            run.paid_items += count
+            with self._counted(run):
+                run.paid_items += count
             self.save(run)
         elif DATASET_ITEM in event_prices(run.pricing):
             self.charge(run, DATASET_ITEM, count)
+
+    @contextmanager
+    def _counted(self, run: Run) -> Iterator[None]:
+        """Counts what a run that has ended costs more."""
+        moment = now()
+        before = cost_usd(run, moment)
+        yield
+        if run.is_terminal:
+            self._runs.ended_usd += cost_usd(run, moment) - before
 
     def abort(self, run: Run, *, gracefully: bool) -> None:
         """Aborts a run; does nothing if it has ended or is being aborted."""

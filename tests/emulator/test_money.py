@@ -161,3 +161,15 @@ async def test_pay_per_event_file_without_a_price_is_refused_at_the_start(tmp_pa
     ):
         async with calling(tmp_path / "d", actors_dirs=(actors,)):
             pass
+
+
+async def test_what_an_ended_run_costs_more_counts_for_the_month(tmp_path: Path) -> None:
+    """Items and events that come after the end are in the cost of the run and in the usage."""
+    async with calling(tmp_path / "d", actors_dirs=(_actors(tmp_path / "a"),)) as call:
+        run = await _run(call)
+        await call("POST", f"datasets/{run['defaultDatasetId']}/items", json=[{"a": 1}] * 3)
+        await call("POST", f"actor-runs/{run['id']}/charge", json={"eventName": "page", "count": 2})
+        cost = (await call("GET", f"actor-runs/{run['id']}")).data["usageTotalUsd"]
+        assert cost == pytest.approx(0.01 + 3 * 0.002 + 2 * 0.1)
+        usage = (await call("GET", "users/me/limits")).data["current"]["monthlyUsageUsd"]
+        assert usage == pytest.approx(cost)
