@@ -72,7 +72,7 @@ async def main() -> None:
             may_reuse=False,
         )
         queued = SimpleNamespace(
-            note_expansion=lambda _: None, add_new=lambda job: queue.add(job, 0.0)
+            note_expansion=lambda *_: None, add_new=lambda job: queue.add(job, 0.0)
         )
         began = time.process_time()
         for seq, key, _ in list(reader.statuses()):

@@ -361,10 +361,10 @@ class Scheduler:
         self._stops.failures.grow()
         self._enqueue(queued._replace(claim=self.feedback.raised(queued.claim)))
 
-    def note_expansion(self, expansion: Expansion) -> None:
+    def note_expansion(self, expansion: Expansion, reused: Iterable[tuple[int, str]] = ()) -> None:
         """See `TakesJobs.note_expansion`."""
         made = self._parts.expander.made(expansion)
-        self._apply(self._dependencies.expanded(expansion, made))
+        self._apply(self._dependencies.expanded(expansion, made, reused))
 
     def _enqueue(self, queued: QueuedJob) -> None:
         """Queues a job; begins its attempt at once if that can adopt a run."""

@@ -47,8 +47,14 @@ class Collects(Protocol):
 class TakesJobs(Protocol):
     """Takes jobs that were made of items: the scheduler."""
 
-    def note_expansion(self, expansion: Expansion) -> None:
-        """Notes that jobs were made, before each of them is added."""
+    def note_expansion(self, expansion: Expansion, reused: Iterable[tuple[int, str]] = ()) -> None:
+        """
+        Notes that jobs were made, before each of them is added.
+
+        Args:
+            reused: place and key of those that have taken earlier results, perhaps after another
+                call for this expansion.
+        """
 
     def add_new(self, queued: QueuedJob) -> None:
         """Queues a new job."""

@@ -48,3 +48,47 @@ def test_shards_of_one_folder_reuse_earlier_results_at_the_same_time(
         assert command.run("verify", "again").code == 0
         folders = list((tmp_path / "output" / "again" / "latest" / "jobs").iterdir())
         assert len(folders) == 12
+
+
+ITEMS_SPEC = """
+[batch]
+name = "again"
+schedule = "0 0 * * *"
+
+[defaults]
+actor = "orchestrator/simulated"
+
+[[jobs]]
+name = "list-{{ date }}"
+input = { duration_secs = 0.01, items = 24, item = { day = "{{ date }}" } }
+
+[[jobs]]
+name = "part-{{ n }}"
+reuse = "1h"
+input = { duration_secs = 0.01, items = 1, item = { n = "{{ n }}" } }
+matrix = { rows = { needs = "list-*", fields = { n = "index" } } }
+
+[[jobs]]
+name = "report-{{ date }}"
+needs = ["part-*"]
+input = { duration_secs = 0.01, items = 1, item = { day = "{{ date }}" } }
+"""
+
+
+def test_job_that_needs_reused_results_is_started(tmp_path: Path, server: PostgresServer) -> None:
+    """The process hears of the new jobs while it copies their results, and when it has done so."""
+    with served_platform(tmp_path / "platform") as platform:
+        variables = {
+            **platform.variables(),
+            **QUICK,
+            "ORCHESTRATOR_LEDGER": server.url,
+            "ORCHESTRATOR_COSTS_SETTLE_SECS": "1",
+        }
+        command = Command(folder=tmp_path, variables=variables, program=HURRIED)
+        command.write("s.toml", ITEMS_SPEC)
+        slow = replace(command, program="tests.support.disturbed_copies:main_slow")
+        for one, day in ((command, "2026-11-01"), (slow, "2026-11-02")):
+            words = ("run", "s.toml", "--json", "--occurrence", day, "--shard", "1/1")
+            done = one.run(*words)
+            assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 26), done.err
+        assert len(platform.runs()) == 28

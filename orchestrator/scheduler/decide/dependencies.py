@@ -124,13 +124,18 @@ class Dependencies:
         return consequences
 
     def expanded(
-        self, expansion: Expansion, made: Iterable[tuple[int, str, JobStatus]]
+        self,
+        expansion: Expansion,
+        made: Iterable[tuple[int, str, JobStatus]],
+        reused: Iterable[tuple[int, str]] = (),
     ) -> Consequences:
         """
         What follows from jobs that were made of items.
 
         Args:
             made: place, key and status of each; not read if no job waits for them.
+            reused: place and key of those that have succeeded without a run, perhaps after another
+                call for this expansion, which found them waiting.
         """
         consequences = Consequences()
         self._items.add(expansion)
@@ -142,6 +147,8 @@ class Dependencies:
             for seq, key, status in jobs:
                 self._add_made(group, seq, key, status)
             self._release(group, consequences)
+        for seq, key in reused:
+            self._settle(seq, JobStatus.SUCCEEDED, key, consequences)
         for seq, key, status in jobs:
             if status not in (JobStatus.WAITING, JobStatus.RUNNING, JobStatus.SUCCEEDED):
                 self._settle(seq, status, key, consequences)
