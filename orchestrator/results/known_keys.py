@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from orchestrator.results.distinct_keys import Seen, keys_of
-from orchestrator.results.fast_reader import read
+from orchestrator.results.fast_reader import Rows, read
 from orchestrator.results.inference import look_at
-from orchestrator.results.item_source import Sources, chunks, heads
+from orchestrator.results.item_source import Sources, chunks
 from orchestrator.results.shape import Shape
 from orchestrator.results.table_sizes import USUAL_SIZES
 
@@ -23,14 +23,17 @@ def remember(sources: Sources, unique: Sequence[str], seen: Seen) -> None:
         NotMerged: some of its items are missing.
     """
     shape = Shape(as_text=True, unique=unique)
-    sizes = USUAL_SIZES
-    for piece in heads(sources(), most=sizes.sampled_jobs, size_bytes=sizes.sampled_bytes):
-        look_at(read([piece], as_text=True), shape)
+    # All items first: a column may be in late ones only, and then it is no parameter.
+    for rows in _rows(sources):
+        look_at(rows, shape)
     for source in sources():
         shape.learn_params(source.params)
     columns = shape.layout().unique
-    # Read also where no item is known to have these columns: files may be missing.
-    for pieces in chunks(sources(), lambda: sizes.most_rows):
-        if columns:
-            rows = read(pieces, as_text=True)
+    if columns:
+        for rows in _rows(sources):
             seen.take(keys_of(rows, columns), [source.number for source in rows.sources])
+
+
+def _rows(sources: Sources) -> Iterator[Rows]:
+    for pieces in chunks(sources(), lambda: USUAL_SIZES.most_rows):
+        yield read(pieces, as_text=True)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.model.batches import ResultsFormat, ResultsPlan
-from orchestrator.results.distinct_keys import seen_by
 from orchestrator.results.item_source import NotMerged, Source
-from orchestrator.results.known_keys import remember
 from orchestrator.results.table import write_table
 from orchestrator.results.table_sizes import TableSizes
 from tests.support.tables import csv_rows, make_table, read_back, rejected, sources_in
@@ -238,22 +235,6 @@ def test_unique_compares_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
     plan = ResultsPlan(unique=("k",))
     table = write_table(lambda: [source], plan, tmp_path / "r")
     assert (table.rows, table.repeated) == (2, 1)
-
-
-def test_items_of_an_earlier_table_are_old_in_each_format(tmp_path: Path) -> None:
-    """Types of the spec change no key, so another format or a table made later knows an item."""
-    pytest.importorskip("pyarrow")
-    items = ['{"id":"007","day":"2026-11-25"}', '{"id":"7","day":"2026-11-25"}']
-    types = {"id": "integer", "day": "date"}
-    sources = sources_in(tmp_path, [items])
-    newer = [replace(source, number=1) for source in sources]
-    with seen_by(tmp_path / "seen") as seen:
-        remember(lambda: sources, ("id", "day"), seen)
-        for format_ in (JSONL, CSV, PARQUET):
-            plan = ResultsPlan(format=format_, unique=("id", "day"), types=types)
-            (tmp_path / format_).mkdir()
-            table = write_table(lambda: newer, plan, tmp_path / format_, seen=seen)
-            assert (table.rows, table.old) == (0, 2)
 
 
 def test_unique_accepts_our_own_columns(tmp_path: Path) -> None:
