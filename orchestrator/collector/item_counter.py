@@ -20,6 +20,7 @@ PIECE_BYTES = 1024 * 1024
 BOM = b"\xef\xbb\xbf"
 SHEET = "xl/worksheets/sheet1.xml"
 STRUCTURE = re.compile(rb'["\[\]{},]')
+ROW = re.compile(rb'<row(?: (?:[^>]*? )?r="(\d+)"[^>]*| [^>]*|/)?>')
 STRING_END = re.compile(rb'["\\]')
 DROPPING = ("clean", "skip_empty", "unwind", "simplified", "skip_failed_pages", "view")
 
@@ -176,6 +177,27 @@ class TagCounter:
         return max(0, self._found - self._header_rows)
 
 
+class RowCounter:
+    """Counts the rows of a sheet below its header, also those without a cell, which have no tag."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._last = 0
+
+    def feed(self, data: bytes) -> None:
+        """Takes the next piece."""
+        text = self._rest + data
+        for found in ROW.finditer(text):
+            self._last = int(found[1]) if found[1] else self._last + 1
+        # A tag may be cut where two pieces meet.
+        cut = text.rfind(b"<")
+        self._rest = text[cut:] if cut > text.rfind(b">") else b""
+
+    def rows(self) -> int:
+        """The rows so far."""
+        return max(0, self._last - 1)
+
+
 COUNTERS: dict[str, Callable[[ItemsQuery], Counter]] = {
     "csv": lambda query: CsvCounter(has_header=not query.skip_header_row),
     "json": lambda _query: JsonCounter(),
@@ -193,7 +215,7 @@ def counter_of(query: ItemsQuery) -> Counter | None:
 
 def rows_of_workbook(file: IO[bytes]) -> int | None:
     """The rows below the header of the first sheet of an XLSX file; None for what is not one."""
-    counter = TagCounter(b"<row ")
+    counter = RowCounter()
     try:
         with zipfile.ZipFile(file) as book, book.open(SHEET) as sheet:
             while piece := sheet.read(PIECE_BYTES):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.collector.item_counter import Counter, counter_of, rows_of_workbook
+from orchestrator.collector.item_counter import Counter, RowCounter, counter_of, rows_of_workbook
 from orchestrator.model.jobs import ItemsQuery
 
 VALUES = st.recursive(
@@ -77,11 +77,28 @@ def test_items_of_invalid_xml_are_unknown() -> None:
     assert counted(ItemsQuery(format="xml"), b"<items><item><a b>1</a b></item></items>", 5) is None
 
 
-def test_items_of_a_workbook_are_counted() -> None:
-    """The items are the rows of the first sheet below its header."""
+@pytest.mark.parametrize(
+    "tags",
+    [
+        ['<row r="1">', '<row r="2">', '<row r="3">', '<row r="4">'],
+        ['<row r="1" spans="1:2">', '<row spans="1:2" r="4">'],
+        ["<row>", '<row spans="1:2">', '<row r="3">', "<row>"],
+    ],
+    ids=["all", "without empty rows", "without numbers"],
+)
+def test_items_of_a_workbook_are_counted(tags: list[str]) -> None:
+    """The items are the rows of the first sheet below its header, also those without a cell."""
     book = io.BytesIO()
     with zipfile.ZipFile(book, "w") as file:
-        rows = "".join(f'<row r="{number}"><c><v>1</v></c></row>' for number in range(1, 5))
+        rows = "".join(f'{tag}<c r="A9"><v>1</v></c></row>' for tag in tags)
         file.writestr("xl/worksheets/sheet1.xml", f"<worksheet><sheetData>{rows}</sheetData>")
     assert rows_of_workbook(book) == 3
     assert rows_of_workbook(io.BytesIO(b"no workbook")) is None
+
+
+def test_tags_of_rows_may_be_cut() -> None:
+    """The pieces of a sheet end anywhere."""
+    counter = RowCounter()
+    for letter in b'<sheetData><row r="1"><c/></row><row spans="1:9" r="12"><c/></row></sheetData>':
+        counter.feed(bytes([letter]))
+    assert counter.rows() == 11
