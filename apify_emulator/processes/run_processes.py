@@ -30,6 +30,7 @@ from apify_emulator.processes.open_file_limit import under_limit
 from apify_emulator.processes.orphan_processes import kill_orphans
 from apify_emulator.processes.process_environment import process_environment
 from apify_emulator.processes.process_samples import Sample, sample_sessions
+from apify_emulator.processes.process_slots import ProcessSlots
 from apify_emulator.processes.run_logs import LineStamper, RunLogs
 from apify_emulator.processes.tokens import Tokens
 from apify_emulator.runs.run import Run, Status
@@ -73,6 +74,7 @@ class _RunProcess:
     """A run that waits for a slot or has a process."""
 
     run: Run
+    level: int
     stop_reason: _StopReason | None = None
     process: Process | None = None
     building: anyio.CancelScope | None = None
@@ -108,7 +110,7 @@ class Processes:
         self._base_url = base_url
         self._proxy = proxy
         self.environments = Environments(options)
-        self._slots = anyio.CapacityLimiter(options.slots)
+        self._slots = ProcessSlots(options.slots)
         self._active: dict[str, _RunProcess] = {}
         self._is_closing = False
         self._save: Callable[[Run], None]
@@ -124,8 +126,8 @@ class Processes:
 
     def launch(self, run: Run) -> None:
         """Begins a run; it stays READY until it has a slot and its environment is built."""
-        active = _RunProcess(run)
-        self._active[run.id] = active
+        starter = self._active.get(run.parent_id or "")
+        active = self._active[run.id] = _RunProcess(run, starter.level + 1 if starter else 0)
         self._group.start_soon(self._run_until_end, active, name=f"run {run.id}")
 
     def abort(self, run: Run, *, gracefully: bool) -> bool:
@@ -184,7 +186,7 @@ class Processes:
     async def _run_until_end(self, active: _RunProcess) -> None:
         run = active.run
         try:
-            async with self._slots:
+            async with self._slots.of_level(active.level):
                 active.has_slot = True
                 # A run that was aborted while it waited can have been resurrected meanwhile.
                 while self._active.get(run.id) is active and not run.is_terminal:

@@ -330,6 +330,25 @@ async def test_run_says_that_its_environment_is_being_built(
         assert (await call.wait(run))["status"] == "ABORTED"
 
 
+async def test_runs_that_wait_for_runs_of_their_own_do_not_take_all_places(
+    tmp_path: Path, envs_dir: Path
+) -> None:
+    """Actors that call Actors end, however few processes there may be at once."""
+    code = """
+        left = json.loads(api("GET", STORE + "/records/INPUT"))["left"]
+        if left:
+            print(api("POST", "actors/~caller/run-sync", {"left": left - 1}))
+        api("PUT", STORE + "/records/OUTPUT", left)
+    """
+    actors = write_actor(tmp_path / "actors", "caller", code)
+    async with calling(
+        tmp_path / "data", actors_dirs=(actors,), envs_dir=envs_dir, process_slots=1
+    ) as call:
+        runs = [await _start(call, "caller", json={"left": 2}, timeout=30) for _ in range(2)]
+        assert [(await call.wait(run))["status"] for run in runs] == ["SUCCEEDED"] * 2
+        assert (await call("GET", "actors/~caller/runs")).data["total"] == 6
+
+
 def test_python_actor_can_have_its_dependencies_in_a_project_file(tmp_path: Path) -> None:
     """A `pyproject.toml` without `requirements.txt` is enough; without a list it says why not."""
     described = tmp_path / "pyproject.toml"
