@@ -107,7 +107,7 @@ class TaskRegistry:
         """Changes only the fields that the body names."""
         changes: dict[str, Any] = {"modified_at": now()}
         if "name" in body and body["name"] != task.name:
-            changes["name"] = self._free_name(body["name"])
+            changes["name"] = self._free_name(body["name"], task)
         if "options" in body:
             changes["options"] = {**task.options, **read_task_options(body["options"])}
         if "input" in body:
@@ -129,14 +129,14 @@ class TaskRegistry:
                 return task
         return None
 
-    def _free_name(self, name: object) -> str:
+    def _free_name(self, name: object, owner: Task | None = None) -> str:
         if name is None:
             return f"task-{new_id().lower()}"
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise invalid_input(
                 f"Task name must be 3 to 63 letters, digits and inner hyphens, found {name!r}"
             )
-        if self._named(name) is not None:
+        if self._named(name) not in (None, owner):
             raise ApiError(
                 409, "actor-task-name-not-unique", f'There is already a task with name "{name}"'
             )

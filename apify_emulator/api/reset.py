@@ -50,7 +50,7 @@ async def reset_everything(context: Context) -> None:
 
 def delete_run(context: Context, run: Run) -> None:
     """Deletes a run that has ended, with its storages and its log."""
-    for storage_id in (run.dataset_id, *(run.datasets or {}).values()):
+    for storage_id in context.datasets.ids_in(run):
         context.datasets.discard(storage_id)
     context.stores.discard(run.store_id)
     context.queues.discard(run.queue_id)

@@ -186,13 +186,9 @@ class StorageCollection(Generic[S]):
         """Returns whether it stays in memory, because it is expensive to read again."""
         raise NotImplementedError
 
-    def id_in(self, run: Run) -> str:
-        """Returns the id of a run's own storage of this kind."""
+    def ids_in(self, run: Run) -> tuple[str, ...]:
+        """Returns the ids of a run's own storages of this kind."""
         raise NotImplementedError
-
-    def is_of(self, run: Run, storage_id: str) -> bool:
-        """Returns whether a run's own storage is of this kind."""
-        return self.id_in(run) == storage_id
 
     def _all(self, *, unnamed: bool) -> Iterator[S]:
         for entry in tuple(self._named.values()):
@@ -200,8 +196,9 @@ class StorageCollection(Generic[S]):
                 yield self.get(entry.id)
         if unnamed:
             for run in self._runs.all:
-                if self.id_in(run) not in self._deleted and self.id_in(run) not in self._named:
-                    yield self.get(self.id_in(run))
+                for own_id in self.ids_in(run):
+                    if own_id not in self._deleted and own_id not in self._named:
+                        yield self.get(own_id)
 
     def _remember(self, entry: AccountStorage) -> None:
         self._named[entry.id] = entry
@@ -215,7 +212,7 @@ class StorageCollection(Generic[S]):
             return None
         entry = self._named.get(storage_id)
         run = self._runs.by_storage.get(storage_id)
-        if run is not None and self.is_of(run, storage_id):
+        if run is not None and storage_id in self.ids_in(run):
             storage = self.open_of_run(run, storage_id)
         elif entry is not None:
             storage = self.open_of_account(entry)

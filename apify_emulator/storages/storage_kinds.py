@@ -82,11 +82,8 @@ class Datasets(StorageCollection[Dataset]):
         self._open[dataset.id] = dataset
         self._on_disk.add(dataset.id)
 
-    def id_in(self, run: Run) -> str:  # noqa: D102 - see StorageCollection
-        return run.dataset_id
-
-    def is_of(self, run: Run, storage_id: str) -> bool:  # noqa: D102 - see StorageCollection
-        return storage_id == run.dataset_id or self._alias(run, storage_id) is not None
+    def ids_in(self, run: Run) -> tuple[str, ...]:  # noqa: D102 - see StorageCollection
+        return (run.dataset_id, *(run.datasets or {}).values())
 
     def _alias(self, run: Run, storage_id: str) -> str | None:
         aliases = (run.datasets or {}).items()
@@ -121,8 +118,8 @@ class Stores(StorageCollection[KeyValueStore]):
         """Keeps a store open, because it has files now, and a search for them takes time."""
         self._open[store.id] = store
 
-    def id_in(self, run: Run) -> str:  # noqa: D102 - see StorageCollection
-        return run.store_id
+    def ids_in(self, run: Run) -> tuple[str, ...]:  # noqa: D102 - see StorageCollection
+        return (run.store_id,)
 
 
 class Queues(StorageCollection[RequestQueue]):
@@ -148,8 +145,8 @@ class Queues(StorageCollection[RequestQueue]):
     def is_kept_open(self, storage: RequestQueue) -> bool:  # noqa: ARG002, D102 - locks live in it
         return True
 
-    def id_in(self, run: Run) -> str:  # noqa: D102 - see StorageCollection
-        return run.queue_id
+    def ids_in(self, run: Run) -> tuple[str, ...]:  # noqa: D102 - see StorageCollection
+        return (run.queue_id,)
 
 
 def _simulated_records(run: Run) -> dict[str, Record]:

@@ -71,6 +71,19 @@ async def test_storages_are_listed_in_order_of_creation(tmp_path: Path) -> None:
         assert [one["createdAt"] for one in listed] == sorted(one["createdAt"] for one in listed)
 
 
+async def test_other_datasets_of_a_run_are_listed(tmp_path: Path) -> None:
+    """A list has all datasets of a run, until the run is deleted."""
+    async with calling(tmp_path) as call:
+        run = await call.finish({"items": 2, "datasets": {"errors": 3}})
+        listed = (await call("GET", "datasets", unnamed=1)).data["items"]
+        assert {one["id"]: one["itemCount"] for one in listed} == {
+            run["defaultDatasetId"]: 2,
+            run["storageIds"]["datasets"]["errors"]: 3,
+        }
+        await call("DELETE", f"actor-runs/{run['id']}")
+        assert (await call("GET", "datasets", unnamed=1)).data["total"] == 0
+
+
 async def test_lists_and_reset_need_no_recording(tmp_path: Path) -> None:
     """A recording that somebody deleted is missing in its run only."""
     lines = [orjson.dumps({"a": 1})]

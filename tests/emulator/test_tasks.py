@@ -61,10 +61,12 @@ async def test_task_can_be_changed_and_deleted(tmp_path: Path) -> None:
         place = f"actor-tasks/{task}"
         changed = await call("PUT", place, json={"name": "renamed", "options": {"timeoutSecs": 5}})
         assert (changed.data["name"], changed.data["input"]) == ("renamed", {"items": 1})
+        # Case does not count between two tasks.
+        assert (await call("PUT", place, json={"name": "Renamed"})).data["name"] == "Renamed"
         await call("PUT", f"{place}/input", json={"items": 3})
         assert (await call("GET", f"{place}/input")).json() == {"items": 3}
         assert [one["name"] for one in (await call("GET", "actor-tasks")).data["items"]] == [
-            "renamed"
+            "Renamed"
         ]
         assert (await call("DELETE", place)).status == 204
         assert (await call("GET", place)).error == (404, "record-not-found")
