@@ -161,10 +161,16 @@ def point_latest(folder: Path, name: BatchName) -> None:
     Does nothing for a batch that was moved away from the others of its name, or if `latest` is not
     a link.
     """
-    home = folder.parent
-    found = newest(home) if home.name == name else None
+    found = newest(folder.parent) if folder.parent.name == name else None
+    if found is not None:
+        _point_to(found)
+
+
+def _point_to(found: Path) -> None:
+    """Points the `latest` beside a batch to it, if that is a link."""
+    home = found.parent
     link = home / LATEST
-    if found is None or (link.exists() and not link.is_symlink()):
+    if link.exists() and not link.is_symlink():
         return
     if os.path.realpath(link) != os.path.realpath(found):
         new = home / f".{LATEST}.{found.name}"
@@ -188,7 +194,7 @@ def find_batch(output: Path, text: str) -> Path:
         raise BatchNotFound("expected a batch, found nothing; give its folder, NAME or NAME/ID")
     if REMOTE.fullmatch(text):
         output, text = _below_remote(text)
-    _mirror(output, text.partition("/")[0])
+    mirror_batches(output, text.partition("/")[0])
     for folder in (Path(text), output / text):
         if has_ledger(folder):
             return Path(os.path.realpath(folder))
@@ -258,7 +264,7 @@ class Survey:
 
 def survey(home: Path) -> Survey:
     """Reads all batches in the folder of a batch name; warns of anything else there."""
-    published = {row["id"]: row for row in _mirror(home.parent, home.name)}
+    published = {row["id"]: row for row in mirror_batches(home.parent, home.name)}
     found: dict[BatchId, Found] = {}
     unreadable = []
     for entry in _entries(home):
@@ -283,27 +289,19 @@ def survey(home: Path) -> Survey:
         else:
             found[batch.id] = Found(folder=path, batch=batch)
     ordered = sorted(found.values(), key=lambda one: (one.number, one.batch.id), reverse=True)
+    first = _first_of(ordered)
+    if published and first is not None:
+        # This machine may have learned of the batch just now. Whoever may only read, reads.
+        with suppress(OSError):
+            _point_to(first)
     return Survey(found=ordered, unreadable=unreadable)
 
 
-def _mirror(output: Path, name: str = "") -> Sequence[Row]:
-    """
-    Makes folders, and `latest`, for the batches at the server that this machine does not have.
-
-    Args:
-        name: of the batches; empty for all names.
-
-    Returns:
-        The `batch` rows at that server; none if the settings name no server.
-
-    Raises:
-        LedgerAway: the server cannot be reached.
-    """
-    mirrored = mirror_batches(output, name)
-    # One of each name: the link leads to the newest one anyway.
-    for home, folder in {folder.parent: folder for folder in mirrored.made}.items():
-        point_latest(folder, BatchName(home.name))
-    return mirrored.rows
+def _first_of(found: Sequence[Found]) -> Path | None:
+    """See `newest`."""
+    latest = datetime.now(UTC) + EARLY
+    order = sorted(found, key=lambda one: (one.batch.is_after(latest), not one.batch.is_whole))
+    return order[0].folder if order else None
 
 
 def _concerns_all(error: Exception) -> bool:
@@ -354,13 +352,10 @@ def newest(home: Path) -> Path | None:
     """
     found = survey(home).found
     latest = datetime.now(UTC) + EARLY
-    present = [one for one in found if not one.batch.is_after(latest)]
-    whole = [one for one in present if one.batch.is_whole]
     for one in found:
-        if one not in present:
+        if one.batch.is_after(latest):
             _warn(one.folder, f"its occurrence {one.batch.occurrence} is in the future")
-    some = (*whole, *present, *(one for one in found if one.batch.is_whole), *found)
-    return next((one.folder for one in some), None)
+    return _first_of(found)
 
 
 def batches(home: Path) -> Iterator[Path]:
@@ -381,7 +376,7 @@ def newest_of_each(output: Path) -> list[Path]:
 
 def batch_names(output: Path) -> list[Path]:
     """The folders of all batch names under an output folder."""
-    _mirror(output)
+    mirror_batches(output)
     if not output.is_dir():
         return []
     return sorted(

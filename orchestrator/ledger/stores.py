@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,32 +134,20 @@ def discard_abandoned(path: Path, name: str) -> None:
             session.query("delete_abandoned", name=name, secs=ABANDONED_SECS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mirrored:
-    """
-    The batches at the server of the settings.
-
-    Attributes:
-        rows: their `batch` rows; none if the settings name no server.
-        made: the folders that this machine did not have.
-    """
-
-    rows: Sequence[Row] = ()
-    made: Sequence[Path] = ()
-
-
-def mirror_batches(output: Path, name: str = "") -> Mirrored:
+def mirror_batches(output: Path, name: str = "") -> Sequence[Row]:
     """
     Makes folders for the batches at the server of the settings that this machine does not have.
 
     Args:
         name: of the batches; empty for all names.
+
+    Returns:
+        The `batch` rows at that server; none if the settings name no server.
     """
     address = configured_address()
     if address is None:
-        return Mirrored()
+        return ()
     location = Location(folder=output, address=address, batch_id="")
-    made = []
     with closing(_session(location, writes=True)) as session:
         rows = session.query("select_published", name=name).fetchall()
         for row in rows:
@@ -169,11 +156,10 @@ def mirror_batches(output: Path, name: str = "") -> Mirrored:
                 found = session.query("select_spec", id=row["id"]).fetchone()
                 if found is not None:  # else deleted just now
                     _make_mirror(folder, address, found["spec_name"], found["spec"])
-                    made.append(folder)
                     # Deleted meanwhile: a folder without a ledger would stay for ever.
                     if session.query("select_spec", id=row["id"]).fetchone() is None:
                         shutil.rmtree(folder, ignore_errors=True)
-    return Mirrored(rows=rows, made=made)
+    return rows
 
 
 def _make_mirror(folder: Path, address: Address, spec_name: str | None, spec: bytes | None) -> None:

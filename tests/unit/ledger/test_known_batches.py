@@ -41,7 +41,7 @@ def home(tmp_path: Path, postgres_schema: str) -> Iterator[Path]:
 
 def test_batches_at_a_server_are_the_same_as_one_by_one(home: Path) -> None:
     """One question for all batches reads all that the question for one batch does."""
-    published = {row["id"]: row for row in stores.mirror_batches(home.parent, home.name).rows}
+    published = {row["id"]: row for row in stores.mirror_batches(home.parent, home.name)}
     assert published.keys() == {FIRST, SECOND}
     for id_ in published:
         path = home / id_ / "ledger.sqlite"
@@ -143,3 +143,11 @@ def make_older(path: Path, secs: float) -> Path:
     """Sets the time of the last change of a file."""
     os.utime(path, (time.time() - secs,) * 2)
     return path
+
+
+def test_latest_is_restored_where_the_folders_are_there(home: Path) -> None:
+    """The process that made the folders of another machine's batches may have died after that."""
+    stale = home / "latest"
+    stale.symlink_to(FIRST)
+    survey(home)
+    assert stale.readlink() == Path(SECOND)
