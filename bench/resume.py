@@ -11,9 +11,12 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
+
 from bench.measuring import Place, measure, place_of, stop_platform, workplace
 from orchestrator.app.batch.creation import RunRequest, prepared_batch
-from orchestrator.app.batch_folders import LEDGER, publish
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.publishing import publish
 from orchestrator.ledger.known_batches import read_batch
 from orchestrator.specfile import load_spec
 
@@ -70,7 +73,8 @@ def make_batch(folder: Path, jobs: int, left: int) -> Path:
         platform="http://127.0.0.1",
     )
     with prepared_batch(request) as prepared:
-        batch = publish(prepared, read_batch(prepared / LEDGER), lambda _: None)
+        read = read_batch(prepared / LEDGER)
+        batch = anyio.run(publish, prepared, read, lambda _: None)
     with closing(sqlite3.connect(batch / LEDGER)) as db, db:
         db.execute("UPDATE jobs SET status = 'SUCCEEDED', attempts = 1 WHERE seq >= ?", (left,))
         db.execute("UPDATE batch SET state = 'stopped'")

@@ -12,8 +12,7 @@ import os
 import re
 import secrets
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,6 @@ from pathlib import Path
 
 from orchestrator.app.setup.signals import cleaned_up
 from orchestrator.errors import (
-    BatchHeld,
     BatchNotFound,
     LedgerAway,
     OrchestratorError,
@@ -31,7 +29,6 @@ from orchestrator.errors import (
 )
 from orchestrator.event_log import LOG
 from orchestrator.ledger import location
-from orchestrator.ledger.amendments import set_number
 from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.location import has_ledger
 from orchestrator.ledger.store import Row
@@ -39,15 +36,11 @@ from orchestrator.ledger.stores import mirror_batches
 from orchestrator.model.batches import Batch
 from orchestrator.model.ids import BatchId, BatchName
 from orchestrator.model.schedule import EARLY
-from orchestrator.store.disk_writes import flush_path, try_lock
 from orchestrator.store.file_names import file_name, record_key
 from orchestrator.system_errors import error_of
 
 LEDGER = location.LEDGER
 LATEST = "latest"
-LOOK_EVERY_SECS = 0.02
-TURN_SECS = 30.0
-"""To publish a batch takes milliseconds, or seconds with a ledger at a server."""
 PLATFORM = ".platform"
 REMOTES = Path("output/.remote")
 REMOTE = re.compile(r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._=-]+)*/?")
@@ -92,66 +85,6 @@ def new_folder(output: Path, name: BatchName, batch_id: BatchId) -> Iterator[Pat
 
     with cleaned_up(remove):
         yield folder
-
-
-def publish(
-    prepared: Path,
-    batch: Batch,
-    objection: Callable[[Found], BatchHeld | None],
-    serves: str | None = None,
-    turn_secs: float = TURN_SECS,
-) -> Path:
-    """
-    Gives a prepared batch its number and its final name, and updates `latest`.
-
-    Args:
-        objection: why an existing batch forbids this one; None if it does not.
-        serves: of a batch that several processes share: its series and occurrence.
-        turn_secs: how long another process that does the same is waited for.
-
-    Returns:
-        the folder.
-
-    Raises:
-        BatchHeld: one does, or that process is paused; the prepared batch is not published.
-    """
-    home = prepared.parent
-    folder = home / batch.id
-
-    def choose_number() -> int:
-        found = survey(home).found
-        for one in found:
-            refusal = objection(one)
-            if refusal is not None:
-                raise refusal
-        return 1 + max((one.number for one in found), default=0)
-
-    with _turn(home, turn_secs):
-        set_number(prepared / LEDGER, choose_number, serves)
-        prepared.rename(folder)
-        point_latest(folder, batch.name)
-    for path in (home, home.parent):
-        flush_path(path)
-    return folder
-
-
-@contextmanager
-def _turn(home: Path, longest_secs: float) -> Iterator[None]:
-    """Lets one process of this machine at a time give a number to a batch of this name."""
-    until = time.monotonic() + longest_secs
-    handle = os.open(home, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        while not try_lock(handle):
-            if time.monotonic() >= until:
-                raise BatchHeld(
-                    f"{home}: another process has been publishing a batch there for "
-                    f"{longest_secs:g} s, so it is paused, or its disk or the server of its ledger "
-                    "is slow: continue it, or stop it"
-                )
-            time.sleep(LOOK_EVERY_SECS)
-        yield
-    finally:
-        os.close(handle)
 
 
 def point_latest(folder: Path, name: BatchName) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -76,7 +77,7 @@ def test_signal_stops_a_batch_in_order(
 
 
 @pytest.mark.parametrize("steps", [0, 2, 4, 8, 16, 100])
-@pytest.mark.parametrize("since", ["batch_folders:publish", "batch.lifecycle:_drive_new"])
+@pytest.mark.parametrize("since", ["publishing:publish", "batch.lifecycle:_drive_new"])
 def test_early_interrupt_is_in_the_ledger(command: Command, since: str, steps: int) -> None:
     """From its first moment on, a batch records that a signal stopped it."""
     assert _signalled(command, f"orchestrator.app.{since}", steps) == ("stopped", 130)
@@ -151,3 +152,20 @@ def test_signal_while_the_spec_is_expanded_leaves_no_folder(tmp_path: Path) -> N
     process.communicate(timeout=LONGEST_SECS)
     assert process.code == 143
     assert not (tmp_path / "output").exists()
+
+
+def test_interrupt_while_another_call_publishes_leaves_no_folder(command: Command) -> None:
+    """A call that waits for one that is paused ends at once, and takes its batch along."""
+    command.write("sweep.toml", sweep(jobs=1))
+    home = command.folder / "output/sweep"
+    home.mkdir(parents=True)
+    handle = os.open(home, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    process = command.start("run", "sweep.toml")
+    wait_until(lambda: bool(list(home.glob(".*.new/spec.toml"))), "a batch that is prepared")
+    time.sleep(FIRST_SECS)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=LONGEST_SECS)
+    os.close(handle)
+    assert process.code == 130
+    assert list(home.iterdir()) == []

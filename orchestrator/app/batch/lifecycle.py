@@ -19,9 +19,10 @@ from orchestrator.apify import ApifyClient
 from orchestrator.apify.options import root_of
 from orchestrator.app.account.account_limits import ANY_ROOM, Room, limits_of
 from orchestrator.app.account.preflight import check_before_start
-from orchestrator.app.batch_folders import LEDGER, Found, point_latest, publish
+from orchestrator.app.batch_folders import LEDGER, Found, point_latest
 from orchestrator.app.clock import utc_now
 from orchestrator.app.outputs.object_store import check_remote
+from orchestrator.app.publishing import publish
 from orchestrator.app.setup.context import (
     BatchContext,
     Endpoint,
@@ -105,11 +106,11 @@ async def start_prepared(prepared: Path, context: BatchContext, objection: Objec
         except PlatformError as error:
             if not context.waits_for_platform:
                 raise
-            return publish_interrupted(prepared, batch, error)
+            return await publish_interrupted(prepared, batch, error)
         await check_remote(prepared, batch)
         batch = set_account(prepared / LEDGER, platform_of(endpoint, batch), room.account)
         serves = None if context.shard is None else batch.series.serves(batch.occurrence)
-        folder = publish(prepared, batch, partial(objection, batch), serves)
+        folder = await publish(prepared, batch, partial(objection, batch), serves)
         # Nothing is awaited from here until `drive` listens: a signal that comes meanwhile is heard
         # by `drive`, which writes into the ledger why the batch ends.
         return await _drive_new(folder, endpoint, room, context)
@@ -137,10 +138,10 @@ async def _update_earlier(
     await update_earlier(folder, endpoint, context, warnings)
 
 
-def publish_interrupted(prepared: Path, batch: Batch, reason: OrchestratorError) -> Result:
+async def publish_interrupted(prepared: Path, batch: Batch, reason: OrchestratorError) -> Result:
     """Publishes a prepared batch as interrupted: nothing of it was started."""
     close_unstarted(prepared / LEDGER, reason, utc_now())
-    folder = publish(prepared, batch, lambda _: None)
+    folder = await publish(prepared, batch, lambda _: None)
     return replace(result_of(folder), reason=reason)
 
 

@@ -196,7 +196,7 @@ class _Serving:
         """Leaves the batch of this occurrence for a later call, and announces that."""
         if isinstance(step, RunNew):
             with prepared_batch(self._request()) as prepared:
-                left = publish_interrupted(prepared, read_batch(prepared / LEDGER), error)
+                left = await publish_interrupted(prepared, read_batch(prepared / LEDGER), error)
                 await announce(self.run.context, left, error.exit_code)
         elif isinstance(step, Resume):
             await announce(self.run.context, result_of(step.folder), error.exit_code)

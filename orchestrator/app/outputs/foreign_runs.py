@@ -19,7 +19,8 @@ from orchestrator.apify import ApifyClient
 from orchestrator.apify.models import Run
 from orchestrator.app.batch.creation import new_mark
 from orchestrator.app.batch.lifecycle import PREFLIGHT_AWAY_SECS, Result, follow_batch
-from orchestrator.app.batch_folders import LEDGER, batches, new_folder, new_id, publish
+from orchestrator.app.batch_folders import LEDGER, batches, new_folder, new_id
+from orchestrator.app.publishing import publish
 from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import NotFound, PermanentError, UnknownTarget, UsageError
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
@@ -83,7 +84,7 @@ async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
             )
             lock.cover_ledger()
             add_runs(prepared / LEDGER, [run.facts() for run in runs], now)
-            folder = publish(prepared, batch, lambda _: None)
+            folder = await publish(prepared, batch, lambda _: None)
         return await follow_batch(folder, context)
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.batch_folders import newest, publish
+from orchestrator.app.batch_folders import newest
+from orchestrator.app.publishing import publish
 from orchestrator.errors import BatchHeld
 from tests.support.builders import make_batch, make_ledger
 
 
-def test_batch_does_not_wait_for_a_paused_process(tmp_path: Path) -> None:
+async def test_batch_does_not_wait_for_a_paused_process(tmp_path: Path) -> None:
     """Another call was stopped while it published its batch: this one ends, and says why."""
     batch = make_batch()
     home = tmp_path / batch.name
@@ -23,7 +24,7 @@ def test_batch_does_not_wait_for_a_paused_process(tmp_path: Path) -> None:
     handle = os.open(home, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     with pytest.raises(BatchHeld, match=r"for 0\.1 s, so it is paused"):
-        publish(prepared, batch, lambda _: None, turn_secs=0.1)
+        await publish(prepared, batch, lambda _: None, turn_secs=0.1)
     os.close(handle)
-    folder = publish(prepared, batch, lambda _: None)
+    folder = await publish(prepared, batch, lambda _: None)
     assert newest(home) == folder
