@@ -31,8 +31,9 @@ SOURCE = (
 )
 
 
+@pytest.mark.parametrize("form", ["jsonl", "json"])
 def test_job_gets_the_results_of_the_jobs_that_it_needs(
-    command: Command, platform: ServedPlatform
+    command: Command, platform: ServedPlatform, form: str
 ) -> None:
     """Before it starts, it gets a dataset's id, items and an output record of other jobs."""
     merge = (
@@ -41,7 +42,8 @@ def test_job_gets_the_results_of_the_jobs_that_it_needs(
         "all = '{{ needs[\"collect-*\"].run_id }}', rows = '{{ needs[\"collect-2\"].items }}', "
         "output = '{{ needs[\"collect-2\"].output.n }}' }\n"
     )
-    command.write("s.toml", spec(merge, SOURCE))
+    source = SOURCE.replace("{ output = true", f'{{ format = "{form}", output = true')
+    command.write("s.toml", spec(merge, source))
     done = command.run("run", "s.toml", "--json")
     assert done.code == 0, done.err
     rows = lines(done)
@@ -54,6 +56,19 @@ def test_job_gets_the_results_of_the_jobs_that_it_needs(
     assert rows["merge"]["started_at"] > rows["collect-2"]["finished_at"]
     kept = json.loads((Path(done.json["folder"]) / "jobs" / "merge" / "input.json").read_text())
     assert kept["one"] == '{{ needs["collect-1"].dataset_id }}'
+
+
+def test_items_in_a_table_are_no_part_of_an_input(command: Command) -> None:
+    """The job that needs them says which setting of the other one helps."""
+    needing = 'name = "all"\nneeds = ["collect-1"]\n'
+    needing += "input = { rows = '{{ needs[\"collect-1\"].items }}' }\n"
+    command.write("s.toml", spec(needing, SOURCE.replace("{ output", '{ format = "csv", output')))
+    done = command.run("run", "s.toml", "--json")
+    assert done.code == 1
+    assert (
+        'keeps its items as csv, which an input cannot have: set collect.format = "jsonl"'
+        in (lines(done)["all"]["error"])
+    )
 
 
 def test_ledger_is_opened_once_for_each_phase(command: Command) -> None:

@@ -11,7 +11,7 @@ from orchestrator.collector.items_file import items_name
 from orchestrator.errors import InputRejected
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.item_sweeps import Sources
-from orchestrator.model.jobs import MAX_INPUT_BYTES
+from orchestrator.model.jobs import MAX_INPUT_BYTES, ItemsQuery
 from orchestrator.model.states import JobStatus
 from orchestrator.model.whole_pairs import read_json
 from orchestrator.scheduler.decide.dependencies import Dependencies
@@ -123,7 +123,7 @@ def _facts_of(reader: LedgerReader, jobs: Path, key: str) -> Table:
             "dataset_id": lambda: report.dataset_id,
             "store_id": lambda: report.store_id,
             "output": lambda: read_output(folder),
-            "items": lambda: _items(folder / items_name(report.job.collect.query)),
+            "items": lambda: _items(folder, report.job.collect.query),
         }
     )
 
@@ -134,8 +134,16 @@ def _all(tables: Sequence[Table], name: str) -> list[Any]:
     return [item for items in values for item in items] if name == "items" else values
 
 
-def _items(path: Path) -> list[Any]:
-    return [read_json(line) for line in _read(path).splitlines()]
+def _items(folder: Path, query: ItemsQuery) -> list[Any]:
+    if query.format not in ("json", "jsonl"):
+        raise InputRejected(
+            f"{folder.name} keeps its items as {query.format}, which an input cannot have: set "
+            'collect.format = "jsonl"'
+        )
+    body = _read(folder / items_name(query))
+    if query.format == "json":
+        return list(read_json(body))
+    return [read_json(line) for line in body.splitlines()]
 
 
 def read_output(folder: Path) -> Any:
