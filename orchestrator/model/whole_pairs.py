@@ -8,6 +8,7 @@ escape. A strict parser refuses such JSON as a whole, for one letter in a field 
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from typing import Any
 
 import orjson
@@ -19,11 +20,12 @@ PAIR_BYTES = len(rb"\ud83d\ude00")
 
 def read_json(text: bytes) -> Any:
     """
-    The value of JSON; half of a surrogate pair is U+FFFD.
+    The value of JSON, also after a byte order mark; half of a surrogate pair is U+FFFD.
 
     Raises:
         ValueError: it is not JSON.
     """
+    text = text.removeprefix(BOM_UTF8)
     try:
         return orjson.loads(text)
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any
@@ -124,7 +125,8 @@ def read(pieces: list[Piece], *, as_text: bool) -> Rows:
 def _read_unusual(
     rows: Rows, place: int, item: Any, reasons: dict[int, str], *, as_text: bool
 ) -> None:
-    line = rows.lines[place].lstrip()
+    # A byte order mark is asked for by `collect.bom`, and no part of the first item.
+    line = rows.lines[place].removeprefix(BOM_UTF8).lstrip()
     rows.lines[place] = line
     if isinstance(item, dict) and (as_text or _is_exact(line, item)):
         rows.items.append(item)

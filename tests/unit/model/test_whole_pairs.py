@@ -23,6 +23,11 @@ def test_half_of_a_pair_is_replaced(text: bytes, value: object) -> None:
     assert read_json(text) == value
 
 
+def test_byte_order_mark_is_skipped() -> None:
+    """A file has one at its start if its job asks for `bom`."""
+    assert read_json(b'\xef\xbb\xbf{"a": "\xef\xbb\xbf"}') == {"a": "\ufeff"}
+
+
 def test_what_is_not_json_is_refused() -> None:
     """Only halves of pairs are read against the rules."""
     with pytest.raises(ValueError, match="unexpected"):

@@ -154,6 +154,16 @@ def test_line_that_is_not_json_is_named_and_the_others_are_merged(
     assert (reject["job"], reject["line"], reject["text"]) == ("job-1", 2, '{"a":')
 
 
+@pytest.mark.parametrize("format_", [JSONL, CSV, PARQUET])
+def test_byte_order_mark_is_no_part_of_an_item(tmp_path: Path, format_: ResultsFormat) -> None:
+    """A file has one at its start if its job asks for `bom`."""
+    if format_ is PARQUET:
+        pytest.importorskip("pyarrow")
+    table = make_table(tmp_path / "r", [['\ufeff{"a":1}', '{"a":2}']], format=format_)
+    assert (table.rows, table.rejected) == (2, 0)
+    assert [item for _, item in read_back(tmp_path / "r")] == [{"a": 1}, {"a": 2}]
+
+
 def test_texts_are_converted_to_the_types_of_the_spec(tmp_path: Path) -> None:
     """A value that cannot be converted is a reject, with its job and line."""
     items = [
