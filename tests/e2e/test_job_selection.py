@@ -99,6 +99,17 @@ def test_backfill_completes_a_day_that_was_killed_after_its_last_run(command: Co
     assert command.run(*days).err.count(": skipped, because") == 2
 
 
+def test_backfill_whose_batches_would_not_stay_is_refused(command: Command) -> None:
+    """`[retention]` would remove what was just paid for; days that are young enough stay."""
+    command.write("s.toml", DAILY + "[retention]\nkeep_last = 2\n")
+    done = command.run("run", "s.toml", "--dates", "2026-11-01..2026-11-03")
+    assert (done.code, "Raise keep_last" in done.err) == (2, True)
+    assert not (command.folder / "output").exists()
+    command.write("s.toml", DAILY + "[retention]\nkeep_last = 2\nkeep_days = 7\n")
+    assert command.run("run", "s.toml", "--dates", "2026-11-01..2026-11-03").code == 0
+    assert len(command.run("list", "--json").json["batches"]) == 3
+
+
 @pytest.mark.parametrize("words", [["--date", "today"], ["--dates", "2026-11-03..2026-11-01"]])
 def test_invalid_day_is_refused(command: Command, words: list[str]) -> None:
     """The message shows the format."""

@@ -18,7 +18,7 @@ from orchestrator.app.batch.lifecycle import (
 from orchestrator.app.batch_folders import Found, survey
 from orchestrator.app.occurrences.schedules import occurrence_of
 from orchestrator.app.occurrences.spec_run import SpecRun
-from orchestrator.errors import BatchHeld
+from orchestrator.errors import BatchHeld, UsageError
 from orchestrator.ledger import BatchLock
 from orchestrator.ledger.store import BatchMade
 from orchestrator.model.batches import Batch
@@ -34,7 +34,9 @@ async def backfill(run: SpecRun, days: Sequence[date]) -> int:
 
     Raises:
         BatchHeld: another process works on a batch of a day.
+        UsageError: the batches of some of the days would not stay.
     """
+    _check_retention(run, days)
     worst = 0
     for day in days:
         while True:
@@ -49,6 +51,18 @@ async def backfill(run: SpecRun, days: Sequence[date]) -> int:
             return code
         worst = max(worst, code)
     return worst
+
+
+def _check_retention(run: SpecRun, days: Sequence[date]) -> None:
+    kept = run.loaded.spec.retention
+    if kept is None or kept.keep_last is None or kept.keep_days is not None:
+        return
+    if len(days) > kept.keep_last:
+        raise UsageError(
+            f"--dates names {len(days)} days, and [retention] keeps the last {kept.keep_last} "
+            "batches: the others would be removed with their results, and the next call would run "
+            "them again. Raise keep_last, add keep_days, or name fewer days"
+        )
 
 
 async def _serve_day(run: SpecRun, day: date) -> int:
