@@ -110,6 +110,22 @@ def test_backfill_whose_batches_would_not_stay_is_refused(command: Command) -> N
     assert len(command.run("list", "--json").json["batches"]) == 3
 
 
+def test_rows_of_a_batch_that_died_before_its_reports_are_left_out(command: Command) -> None:
+    """`except` reads reports, which are written from the ledger where a killed batch lacks them."""
+    rows = 'matrix.rows = { file = "x.csv", except = { results = "new", key = "id" } }\n'
+    job = 'name = "{{ id }}"\nactor = "orchestrator/simulated"\ninput = { duration_secs = 0 }\n'
+    command.write("s.toml", f'[batch]\nname = "new"\n[[jobs]]\n{job}{rows}')
+    command.write("x.csv", "id\na\nb\n")
+    folder = Path(command.run("run", "s.toml", "--json").json["folder"])
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as db, db:
+        db.execute("UPDATE batch SET completed_at = NULL")
+    for name in ("summary.json", "jobs.jsonl"):
+        (folder / name).unlink()
+    command.write("x.csv", "id\na\nb\nc\n")
+    done = command.run("run", "s.toml", "--json")
+    assert (done.code, keys(done)) == (0, ["c"]), done.err
+
+
 @pytest.mark.parametrize("words", [["--date", "today"], ["--dates", "2026-11-03..2026-11-01"]])
 def test_invalid_day_is_refused(command: Command, words: list[str]) -> None:
     """The message shows the format."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from orchestrator.app.batch_folders import survey
+from orchestrator.app.batch_folders import LEDGER, Found, survey
 from orchestrator.app.history.saved_summary import saved_summary
+from orchestrator.errors import OrchestratorError
+from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.location import location_of
 from orchestrator.model.batches import STOPPED_BY_RULES, Batch, BatchState
 from orchestrator.specfile.tables.data_source import Absent
 
@@ -15,6 +19,8 @@ from orchestrator.specfile.tables.data_source import Absent
 def absent_batches(output: Path, *, is_local: bool) -> Absent:
     """
     Returns which batches of a name count, by their ledgers, and have no reports of that end here.
+
+    With a ledger in a file, all that reports are made of is here: missing ones are written.
 
     Args:
         output: the folder of all batches.
@@ -29,8 +35,19 @@ def _absent(output: Path, name: str, *, is_local: bool) -> Collection[Path]:
         for found in survey(output / name).found
         if _counts(found.batch)
         and (found.batch.plan.local is not None) == is_local
-        and saved_summary(found.folder, found.batch) is None
+        and not _has_reports(found)
     ]
+
+
+def _has_reports(found: Found) -> bool:
+    folder, batch = found.folder, found.batch
+    if saved_summary(folder, batch) is None and location_of(folder / LEDGER) is None:
+        # Only a batch whose process died before it wrote them lacks them.
+        from orchestrator.app.batch.final_files import write_reports
+
+        with suppress(OrchestratorError), LedgerReader(folder / LEDGER) as reader:
+            write_reports(folder, batch, reader, reader.totals())
+    return saved_summary(folder, batch) is not None
 
 
 def _counts(batch: Batch) -> bool:
