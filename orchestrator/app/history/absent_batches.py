@@ -41,13 +41,17 @@ def _absent(output: Path, name: str, *, is_local: bool) -> Collection[Path]:
 
 def _has_reports(found: Found) -> bool:
     folder, batch = found.folder, found.batch
-    if saved_summary(folder, batch) is None and location_of(folder / LEDGER) is None:
-        # Only a batch whose process died before it wrote them lacks them.
-        from orchestrator.app.batch.final_files import write_reports
+    if saved_summary(folder, batch) is not None:
+        return True
+    if location_of(folder / LEDGER) is not None:
+        return False
+    # Only a batch whose process died before it wrote them lacks them.
+    from orchestrator.app.batch.final_files import write_reports
 
-        with suppress(OrchestratorError), LedgerReader(folder / LEDGER) as reader:
-            write_reports(folder, batch, reader, reader.totals())
-    return saved_summary(folder, batch) is not None
+    with suppress(OrchestratorError), LedgerReader(folder / LEDGER) as reader:
+        write_reports(folder, batch, reader, reader.totals())
+        return True
+    return False
 
 
 def _counts(batch: Batch) -> bool:
