@@ -48,7 +48,8 @@ def given_params(
 
 
 def _typed_like(example: JsonValue, text: str) -> JsonValue:
-    if isinstance(example, str):
+    # Null, which is also `name:` in YAML, has no type to follow.
+    if example is None or isinstance(example, str):
         return text
     value: JsonValue = orjson.loads(text)
     # 2 is a good value for a parameter of 1.5.

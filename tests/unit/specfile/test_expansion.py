@@ -69,6 +69,20 @@ def test_job_has_its_parameters(tmp_path: Path) -> None:
     assert (job.key, job.params) == ("y-7", {"shop": "y", "count": 2, "n": 7})
 
 
+def test_parameter_that_is_null_takes_a_text(tmp_path: Path) -> None:
+    """Null has no type that the value of the command line could have."""
+    spec = {
+        "batch": {"name": "x"},
+        "params": {"shop": None},
+        "jobs": [{"name": "a-{{ shop }}", "actor": "a/b"}],
+    }
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps(spec))
+    for text in ("us", "01"):
+        (job,) = expand(load_spec(path), params={"shop": text}, env={}, today=date(2026, 11, 25))
+        assert (job.key, job.params) == (f"a-{text}", {"shop": text})
+
+
 def test_input_file_is_sent_unchanged(tmp_path: Path) -> None:
     """A file beside the spec is sent byte for byte, with the given content type."""
     (tmp_path / "data.bin").write_bytes(b"\x00{{ raw }}")
