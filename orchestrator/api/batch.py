@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from datetime import date
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -19,7 +18,7 @@ from orchestrator.api.batch_options import (
     LIMITS,
     BatchOptions,
     LimitsAndOptions,
-    refuse_unknown,
+    checked_options,
     settings_of_options,
     spec_run_of,
 )
@@ -27,7 +26,7 @@ from orchestrator.api.batch_result import BatchResult, opened
 from orchestrator.api.events import Event, JobSettled
 from orchestrator.api.job import Fields, Job
 from orchestrator.api.job_result import JobResult
-from orchestrator.api.python_spec import python_spec
+from orchestrator.api.python_spec import plain_table, python_spec
 from orchestrator.api.session import Session
 from orchestrator.app.batch_folders import find_batch
 from orchestrator.app.occurrences.spec_run import run_new
@@ -57,7 +56,7 @@ class Batch(BatchFiles):
 
     Raises:
         SpecError: with all mistakes that show before the jobs are made.
-        UsageError: an option is misspelt.
+        UsageError: an option is misspelt or has a value of another type.
     """
 
     _loaded: LoadedSpec
@@ -78,9 +77,11 @@ class Batch(BatchFiles):
         notify: Fields | None = None,
         **options: Unpack[LimitsAndOptions],
     ) -> None:
-        refuse_unknown(options, LimitsAndOptions.__annotations__)
-        given: dict[str, Any] = dict(options)
+        given: dict[str, Any] = dict(checked_options(options, LimitsAndOptions))
         limits = {key: given.pop(key) for key in LIMITS if key in given}
+        if "max_runs" in limits:
+            # Also the option, which wins over the environment.
+            given["max_runs"] = limits["max_runs"]
         tables = {
             "batch": {"name": name, **limits},
             "params": params,
@@ -89,7 +90,7 @@ class Batch(BatchFiles):
             "results": results,
             "retention": retention,
             "notify": notify,
-            "jobs": [job.table() for job in jobs],
+            "jobs": _tables_of(jobs),
         }
         self._prepare(python_spec(tables), {}, cast("BatchOptions", given))
 
@@ -112,13 +113,13 @@ class Batch(BatchFiles):
 
         Raises:
             SpecError: with all mistakes that show before the jobs are made.
-            UsageError: an option is misspelt.
+            UsageError: an option is misspelt or has a value of another type.
         """
-        refuse_unknown(options, BatchOptions.__annotations__)
-        texts = {name: _as_typed(value) for name, value in (params or {}).items()}
+        given = checked_options(options, BatchOptions)
+        texts = _as_typed({} if params is None else params)
         batch = cls.__new__(cls)
-        loaded = load_spec(Path(path), output=Path(options.get("output", OUTPUT)))
-        batch._prepare(loaded, texts, options)  # noqa: SLF001 - its own class
+        loaded = load_spec(Path(path), output=Path(given.get("output", OUTPUT)))
+        batch._prepare(loaded, texts, given)  # noqa: SLF001 - its own class
         return batch
 
     @staticmethod
@@ -314,8 +315,20 @@ class Batch(BatchFiles):
 NOT_RUN = "was not run: write `await batch.run()`, `batch.run_sync()` or `async with batch:`"
 
 
-def _as_typed(value: object) -> str:
-    """A parameter as `--param` gives it."""
-    if isinstance(value, str):
-        return str.__str__(value)
-    return value.isoformat() if isinstance(value, date) else json.dumps(value, default=str)
+def _tables_of(jobs: Iterable[Job]) -> list[dict[str, Any]]:
+    found = [] if isinstance(jobs, Job) else list(jobs)
+    if isinstance(jobs, Job) or not all(isinstance(job, Job) for job in found):
+        raise UsageError("Batch: jobs: expected a list of Job(…)")
+    return [job.table() for job in found]
+
+
+def _as_typed(params: Mapping[str, object]) -> dict[str, str]:
+    """Parameters as `--param` gives them."""
+    if not isinstance(params, Mapping):
+        raise UsageError("Batch: params: expected a table from names to values")
+    if missing := [name for name, value in params.items() if value is None]:
+        raise UsageError(f"Batch: params: None is no value of {missing[0]}: leave it out")
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in plain_table(params, "params").items()
+    }

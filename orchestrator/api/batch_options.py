@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
 
-from pydantic import SecretStr
+from pydantic import BaseModel, ConfigDict, PositiveInt, SecretStr, ValidationError, create_model
 
 from orchestrator.api.session import Session
 from orchestrator.app.monitoring.metrics_setting import metrics_of
@@ -23,7 +24,7 @@ from orchestrator.ledger.location import configure as configure_ledgers
 from orchestrator.model.selection import Choice, parse_selection
 from orchestrator.safe_text import SECRETS, SHORTEST_TOKEN
 from orchestrator.specfile import LoadedSpec
-from orchestrator.specfile.diagnostics import unknown
+from orchestrator.specfile.diagnostics import show, unknown
 from orchestrator.specfile.notify_urls import plan_of_table
 
 CALLER = "python"
@@ -56,7 +57,7 @@ class BatchOptions(TypedDict, total=False):
     force: bool
     select: str
     exclude: str
-    limit: int
+    limit: PositiveInt
     local: bool
     actors: Sequence[str | PathLike[str]]
     abort_runs: bool
@@ -88,16 +89,42 @@ LIMITS = LimitsAndOptions.__annotations__.keys() - BatchOptions.__annotations__.
 }
 
 
-def refuse_unknown(options: Mapping[str, object], known: Collection[str]) -> None:
+Given = TypeVar("Given", BatchOptions, LimitsAndOptions)
+
+
+def checked_options(options: Given, kind: type[Given]) -> Given:
     """
-    Refuses a misspelt option.
+    The options without those that are None.
 
     Raises:
-        UsageError: with the nearest name.
+        UsageError: an option is misspelt, or its value has another type.
     """
-    for name in options:
-        if name not in known:
-            raise UsageError(f"Batch: {unknown(name, known, 'option')}")
+    known = kind.__annotations__
+    problems = [unknown(name, known, "option") for name in options if name not in known]
+    given: Any = {name: value for name, value in options.items() if value is not None}
+    try:
+        _model().model_validate(given)
+    except ValidationError as error:
+        wrong = dict.fromkeys(str(detail["loc"][0]) for detail in error.errors())
+        problems += [
+            f"{name}: expected {known[name].__forward_arg__}, found {show(given[name])}"
+            for name in wrong
+        ]
+    if problems:
+        raise UsageError("\n".join(f"Batch: {problem}" for problem in problems))
+    return given  # type: ignore[no-any-return]
+
+
+@cache
+def _model() -> type[BaseModel]:
+    """The options that are neither settings nor fields of a spec, which are checked as such."""
+    fields: dict[str, Any] = {
+        name: (hint, None)
+        for name, hint in get_type_hints(BatchOptions, include_extras=True).items()
+        if name not in SETTINGS
+    }
+    config = ConfigDict(strict=True, arbitrary_types_allowed=True)
+    return create_model("Options", __config__=config, **fields)
 
 
 def settings_of_options(options: BatchOptions) -> Settings:

@@ -38,17 +38,27 @@ def python_spec(tables: Mapping[str, object]) -> LoadedSpec:
     Raises:
         SpecError: with all mistakes that show before expansion.
     """
-    mistakes: list[Mistake] = []
-    data = {
-        name: _plain(value, (name,), mistakes)
-        for name, value in tables.items()
-        if value is not None
-    }
-    if mistakes:
-        raise SpecError(mistakes)
+    data = plain_table({name: value for name, value in tables.items() if value is not None})
     source = json.dumps(data, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
     document = _PythonDocument(path=PYTHON, language="json", source=source, data=data)
     return checked_spec(PYTHON, Documents([document]))
+
+
+def plain_table(table: Mapping[str, object], *path: str) -> dict[str, Any]:
+    """
+    A table of Python as JSON has it.
+
+    Args:
+        path: where it stands in a spec.
+
+    Raises:
+        SpecError: with each value that JSON cannot express.
+    """
+    mistakes: list[Mistake] = []
+    plain: dict[str, Any] = _plain(table, path, mistakes)
+    if mistakes:
+        raise SpecError(mistakes)
+    return plain
 
 
 def _plain(value: object, path: FieldPath, mistakes: list[Mistake]) -> Any:
@@ -59,7 +69,7 @@ def _plain(value: object, path: FieldPath, mistakes: list[Mistake]) -> Any:
         case str():
             # Also an enum of text, whose value JSON would not have.
             return str.__str__(value)
-        case Decimal():
+        case Decimal() if value.is_finite():
             return int(value) if value == value.to_integral_value() else float(value)
         case date() | time():
             return value.isoformat()

@@ -70,6 +70,7 @@ class Session:
         self._queue: deque[Event | Settled] = deque()
         self._readers: dict[Path, LedgerReader] = {}
         self._is_deaf = False
+        self._is_left = False
         self._keys: dict[Path, dict[int, JobKey]] = {}
         self._closing = ExitStack()
         self.error: Exception | None = None
@@ -243,22 +244,27 @@ class Session:
                 self._scope.cancel()
                 await self._has_ended.wait()
         self._closing.close()
+        self._readers.clear()
+        self._is_left = True
 
     def _settled(self, folder: Path, job: JobKey | int) -> JobResult:
         """A settled job, as the ledger has it."""
+        if self._is_left:
+            # A program may read on after it has left the batch; nobody would close a kept reader.
+            with LedgerReader(folder / LEDGER) as reader:
+                return self._read(reader, folder, job)
         if folder not in self._readers:
             self._readers[folder] = self._closing.enter_context(LedgerReader(folder / LEDGER))
-        reader = self._readers[folder]
-        report = reader.report(job if isinstance(job, str) else self._keys_of(folder)[job])
+        return self._read(self._readers[folder], folder, job)
+
+    def _read(self, reader: LedgerReader, folder: Path, job: JobKey | int) -> JobResult:
+        if not isinstance(job, str):
+            if folder not in self._keys:
+                self._keys[folder] = {seq: key for seq, key, _ in reader.statuses()}
+            job = self._keys[folder][job]
+        report = reader.report(job)
         assert report is not None  # noqa: S101 - the ledger keeps every job
         return job_result(folder, reader.batch(), report)
-
-    def _keys_of(self, folder: Path) -> dict[int, JobKey]:
-        """The keys of a batch by their places in the spec."""
-        if folder not in self._keys:
-            statuses = self._readers[folder].statuses()
-            self._keys[folder] = {seq: key for seq, key, _ in statuses}
-        return self._keys[folder]
 
     def _add(self, event: Event | Settled) -> None:
         if not self._is_deaf:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -61,6 +63,29 @@ async def test_batch_of_a_spec_takes_parameters(emulator: EmulatorHandle, tmp_pa
     ]
 
 
+async def test_parameter_that_is_no_text_arrives_as_the_spec_means_it(
+    emulator: EmulatorHandle, tmp_path: Path
+) -> None:
+    """An exact number and a path become what JSON has, without quotes of their own."""
+    (tmp_path / "shops.toml").write_text(SPEC.replace("most = 2", "most = 0.5"))
+    params = {"country": Path("de"), "most": Decimal("1.5")}
+    result = await Batch.from_spec("shops.toml", params=params, limit=1).run()
+    assert [(job.key, job.params) for job in result.jobs] == [
+        ("de-1", {"country": "de", "most": 1.5, "n": 1})
+    ]
+
+
+async def test_most_runs_of_the_program_win_over_the_environment(
+    emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a program gives wins, also where it is a field of a spec."""
+    monkeypatch.setenv("ORCHESTRATOR_MAX_RUNS", "20")
+    jobs = [simulated(name, duration_secs=0.2) for name in ("a", "b")]
+    await Batch(name="shops", jobs=jobs, max_runs=1).run()
+    first, second = sorted(emulator.runs(), key=lambda run: run["startedAt"])
+    assert first["finishedAt"] <= second["startedAt"]
+
+
 async def test_failed_jobs_are_part_of_the_result(emulator: EmulatorHandle) -> None:
     """A job that fails raises nothing, unless the program asks for that."""
     jobs = [simulated("good"), simulated("bad", outcome="FAILED")]
@@ -107,6 +132,18 @@ async def test_events_tell_what_happens(emulator: EmulatorHandle) -> None:
     assert isinstance(settled, JobSettled)
     assert (settled.job.attempts, settled.job.succeeded) == (2, True)
     assert {event.folder for event in events} == {batch.folder}
+
+
+async def test_program_reads_on_after_it_has_left_the_batch(emulator: EmulatorHandle) -> None:
+    """The events that are left can be read when the batch has ended."""
+    async with Batch(name="shops", jobs=[sweep([1, 2, 3])], max_runs=1) as batch:
+        async for event in batch.events():
+            if isinstance(event, JobSettled):
+                break
+        ended = partial(wait_until, lambda: batch.exit_code is not None, "the end")
+        await anyio.to_thread.run_sync(ended)
+    assert [job.key async for job in batch] == ["shop-2", "shop-3"]
+    assert [job.key async for job in batch] == []
 
 
 async def test_skipped_and_reused_jobs_are_settled_too(emulator: EmulatorHandle) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,42 @@ def test_misspelt_option_is_answered_with_the_right_one() -> None:
         made(max_run=3)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"limit": 0}, "limit: expected PositiveInt, found 0"),
+        ({"limit": "2"}, 'limit: expected PositiveInt, found "2"'),
+        ({"occurrence": "2026-11-25"}, 'occurrence: expected date | datetime, found "2026-11-25"'),
+        ({"select": ["tag:eu"]}, "select: expected str, found a list"),
+        ({"actors": "actors"}, 'actors: expected Sequence[str | PathLike[str]], found "actors"'),
+        ({"resume": "false"}, 'resume: expected bool, found "false"'),
+        ({"settings": ["x"]}, "settings: expected Mapping[str, object], found a list"),
+        ({"jobs": simulated("one")}, "jobs: expected a list of Job(…)"),
+        ({"jobs": [{"name": "one"}]}, "jobs: expected a list of Job(…)"),
+    ],
+)
+def test_value_of_another_type_is_refused(options: dict[str, Any], said: str) -> None:
+    """An option of a wrong type is refused in words before anything starts, and none is ignored."""
+    with pytest.raises(UsageError) as caught:
+        Batch(**{"name": "shops", "jobs": [sweep([1])], **options})
+    assert str(caught.value) == f"Batch: {said}"
+
+
+def test_option_that_is_none_is_left_out(emulator: EmulatorHandle) -> None:
+    """A program passes on what its own caller has not given."""
+    assert made(select=None, limit=None, output=None, token=None, actors=None).run_sync().succeeded
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [(["a"], "a table from names to values"), ({"a": None}, "None is no value of a: leave it out")],
+)
+def test_parameters_of_a_wrong_type_are_refused(tmp_path: Path, params: Any, said: str) -> None:
+    """None would become the text null, and a list has no names."""
+    with pytest.raises(UsageError, match=f"Batch: params: .*{said}"):
+        Batch.from_spec(tmp_path / "shops.toml", params=params)
+
+
 def test_setting_that_is_wrong_names_itself() -> None:
     """A wrong value of an option is named as the program wrote it."""
     with pytest.raises(UsageError, match=r"^max_runs: must be greater than 0"):
@@ -120,12 +157,14 @@ def test_all_mistakes_of_a_batch_are_told_at_once() -> None:
 
 def test_value_that_json_lacks_is_named_by_its_place() -> None:
     """A set, an object or a secret in an input is refused where it stands."""
-    jobs = [simulated("a", when=date(2026, 11, 27), what={1, 2}, key=SecretStr("hush"))]
+    inf = Decimal("Infinity")
+    jobs = [simulated("a", when=date(2026, 11, 27), what={1, 2}, key=SecretStr("hush"), inf=inf)]
     with pytest.raises(SpecError) as caught:
         Batch(name="shops", jobs=jobs)
     assert str(caught.value).splitlines() == [
         "<python>: jobs[0].input.what: expected a value that JSON has, found set",
         "<python>: jobs[0].input.key: a secret would be stored in files: write {{ env.NAME }}",
+        "<python>: jobs[0].input.inf: expected a value that JSON has, found Decimal",
     ]
 
 
