@@ -67,3 +67,35 @@ def test_plan_shows_the_difference_to_a_batch(command: Command) -> None:
     )  # fmt: skip
     shown = command.run("plan", "s.toml", "--diff", "d", "--select", "name:new").out
     assert "removed: 3 (job-1, job-2, job-3)" in shown
+
+
+def test_plan_counts_the_dear_job_among_free_ones(command: Command) -> None:
+    """A job costs what its own last run did, also if most runs of its Actor cost nothing."""
+    jobs = "".join(
+        f'[[jobs]]\nname = "job-{number}"\nactor = "orchestrator/simulated"\n'
+        f"input = {{ cost_usd = {cost}, duration_secs = 0.01 }}\n"
+        for number, cost in enumerate([0, 0, 0, 5])
+    )
+    command.write("s.toml", f'[batch]\nname = "p"\n{jobs}')
+    assert command.run("run", "s.toml").code == 0
+    plan = command.run("plan", "s.toml", "--json").json
+    assert plan["cost_usd"] == {"low": 5.0, "likely": 5.0, "high": 5.0}
+
+
+def test_plan_compares_jobs_of_items(command: Command) -> None:
+    """Jobs of items that the spec still makes are not removed; those it makes anew are changed."""
+    text = sweep("p", 2, duration_secs=0.01, items=2) + (
+        '[[jobs]]\nname = "item-{{ source }}-{{ i }}"\nactor = "orchestrator/simulated"\n'
+        "input = { duration_secs = 0.01 }\n"
+        '[jobs.matrix]\nrows = { needs = "job-*", fields = { i = "index" } }\n'
+    )
+    command.write("s.toml", text)
+    assert command.run("run", "s.toml").code == 0
+    same = command.run("plan", "s.toml", "--diff", "p", "--json").json["diff"]
+    assert (same["added"], same["changed"], same["removed"]) == ([], [], [])
+    command.write("s.toml", text.replace("n = { range = [1, 2] }", "n = [1]"))
+    less = command.run("plan", "s.toml", "--diff", "p", "--json").json["diff"]
+    assert (less["changed"], less["removed"]) == ([], ["job-2"])
+    command.write("s.toml", text.replace("input = { duration_secs = 0.01 }", "input = {}"))
+    other = command.run("plan", "s.toml", "--diff", "p", "--json").json["diff"]
+    assert sorted(other["changed"]) == [f"item-job-{n}-{i}" for n in (1, 2) for i in (0, 1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -154,8 +154,6 @@ def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | Non
     if now.spec_sha256 == plan.spec_sha256:
         return None
     before = definitions(folder / LEDGER)
-    spelled = {key.lower(): key for key in before}
-    added, changed = [], []
     output = folder.parent.parent
     jobs = expand(
         loaded,
@@ -167,25 +165,51 @@ def _changes(folder: Path, loaded: LoadedSpec, plan: BatchPlan) -> Changes | Non
         own=folder,
         absent=absent_batches(output, is_local=plan.local is not None),
     )
-    for job in plan.choice.of(jobs):
-        known = spelled.get(job.key.lower(), job.key)
-        if known != job.key:
-            raise UsageError(
-                f"{loaded.path}: the key {job.key} differs from {known} of {folder} only by case: "
-                "give the job another name, or the old one"
-            )
-        old = before.pop(job.key, None)
+
+    def spelled_alike() -> Iterator[Job]:
+        spelled = {key.lower(): key for key in before}
+        for job in plan.choice.of(jobs):
+            known = spelled.get(job.key.lower(), job.key)
+            if known != job.key:
+                raise UsageError(
+                    f"{loaded.path}: the key {job.key} differs from {known} of {folder} only by "
+                    "case: give the job another name, or the old one"
+                )
+            yield job
+
+    return changes_of(folder, now, before, spelled_alike())
+
+
+def changes_of(
+    folder: Path, plan: BatchPlan, before: Mapping[str, Job | None], jobs: Iterable[Job]
+) -> Changes:
+    """
+    The differences between a spec and a batch.
+
+    Args:
+        folder: of the batch.
+        plan: of the spec.
+        before: the jobs of the batch; see `definitions`.
+        jobs: of the spec, without those that are made of items.
+
+    Raises:
+        UsageError: items of the batch cannot be read.
+    """
+    left = dict(before)
+    added, changed = [], []
+
+    def compare(job: Job) -> None:
+        old = left.pop(job.key, None)
         if old is None:
             added.append(job)
         elif old != replace(job, seq=0):
             changed.append(job)
-    for job in _remade(folder, now):
+
+    for job in jobs:
+        compare(job)
+    for job in _remade(folder, plan):
         # A job that has given its items does so once, also if the new spec makes others of them.
-        if job.key in before:
-            old = before.pop(job.key)
-            if old is None:
-                added.append(job)
-            elif old != replace(job, seq=0):
-                changed.append(job)
-    removed = [key for key, old in before.items() if old is not None]
-    return Changes(plan=now, added=added, changed=changed, removed=removed)
+        if job.key in left:
+            compare(job)
+    removed = [key for key, old in left.items() if old is not None]
+    return Changes(plan=plan, added=added, changed=changed, removed=removed)

@@ -275,7 +275,10 @@ def _add(sums: list[float], usual: tuple[float, ...] | None, own: float | None) 
     """Adds what one job takes: like its own last run, with the spread of its target's runs."""
     if usual is None:
         return
-    factor = 1.0 if own is None or not usual[1] else own / usual[1]
+    if own is not None and not usual[1]:
+        # Most runs took nothing, which has no spread that could be scaled.
+        usual, own = (own, own, own), None
+    factor = 1.0 if own is None else own / usual[1]
     for place in range(3):
         sums[place] += usual[place] * factor
 

@@ -7,12 +7,13 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.app.batch.creation import plan_of
+from orchestrator.app.batch.spec_changes import changes_of
 from orchestrator.app.batch_folders import LEDGER, find_batch
 from orchestrator.app.history.absent_batches import absent_batches
 from orchestrator.app.occurrences.schedules import schedule_of
@@ -73,7 +74,7 @@ def call(options: argparse.Namespace) -> int:
     figures = estimate(made, plan, None if account is None else account.room)
     answer = _answer(series.name, plan, made, figures, account)
     if options.diff is not None:
-        answer["diff"] = _diff(settings.output, options.diff, jobs())
+        answer["diff"] = _diff(settings.output, options.diff, plan, jobs())
     if options.json:
         print(json.dumps(answer))
     else:
@@ -193,15 +194,12 @@ def _in_full(job: Job) -> dict[str, Any]:
     }
 
 
-def _diff(output: Path, name: str, jobs: Iterator[Job]) -> dict[str, Any]:
+def _diff(output: Path, name: str, plan: BatchPlan, jobs: Iterator[Job]) -> dict[str, Any]:
     folder = find_batch(output, name)
-    before = definitions(folder / LEDGER)
-    added, changed = [], []
-    for job in jobs:
-        old = before.pop(job.key, None)
-        if old is None:
-            added.append(job.key)
-        elif old != replace(job, seq=0):
-            changed.append(job.key)
-    removed = [key for key, old in before.items() if old is not None]
-    return {"batch": str(folder), "added": added, "changed": changed, "removed": removed}
+    changes = changes_of(folder, plan, definitions(folder / LEDGER), jobs)
+    return {
+        "batch": str(folder),
+        "added": [job.key for job in changes.added],
+        "changed": [job.key for job in changes.changed],
+        "removed": [*changes.removed],
+    }
