@@ -7,6 +7,7 @@ Every error that this project raises on purpose, and the exit code that each one
     │  ├─ SpecError                        a spec; carries every mistake at once
     │  ├─ UnknownTarget                    an Actor or task that the platform does not know
     │  ├─ BatchNotFound                    no such batch
+    │  │  └─ BatchDeleted                     its server deleted it
     │  ├─ OutputNotWritable                the output folder
     │  ├─ SecondCopy                       another process works on a copy of the batch
     │  ├─ LedgerCorrupt                    the ledger is torn, or not a ledger
@@ -154,6 +155,10 @@ class UnknownTarget(UsageError):
 
 class BatchNotFound(UsageError):
     """No batch of that name, id or folder."""
+
+
+class BatchDeleted(BatchNotFound):
+    """A folder of a batch that another machine has deleted from the server of its ledger."""
 
 
 class OutputNotWritable(UsageError):

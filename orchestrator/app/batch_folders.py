@@ -21,6 +21,7 @@ from pathlib import Path
 
 from orchestrator.app.setup.signals import cleaned_up
 from orchestrator.errors import (
+    BatchDeleted,
     BatchNotFound,
     LedgerAway,
     OrchestratorError,
@@ -189,23 +190,29 @@ class Survey:
 
     Attributes:
         found: the highest number first.
+        deleted: folders of batches that another machine has deleted from the server.
     """
 
     found: Sequence[Found] = ()
     unreadable: Sequence[Unreadable] = ()
+    deleted: Sequence[Path] = ()
 
 
 def survey(home: Path) -> Survey:
     """Reads all batches in the folder of a batch name; warns of anything else there."""
     published = {row["id"]: row for row in mirror_batches(home.parent, home.name)}
     found: dict[BatchId, Found] = {}
-    unreadable = []
+    unreadable: list[Unreadable] = []
+    deleted: list[Path] = []
     for entry in _entries(home):
         if entry.name.startswith(".") or entry.is_symlink():
             continue
         path = home / entry.name
         try:
             batch = _batch_in(path, published, is_folder=entry.is_dir())
+        except BatchDeleted:
+            deleted += _left_of(path)
+            continue
         except (OrchestratorError, OSError, ValueError, LookupError) as error:
             if _concerns_all(error):
                 raise
@@ -227,7 +234,7 @@ def survey(home: Path) -> Survey:
         # This machine may have learned of the batch just now. Whoever may only read, reads.
         with suppress(OSError):
             _point_to(first)
-    return Survey(found=ordered, unreadable=unreadable)
+    return Survey(found=ordered, unreadable=unreadable, deleted=deleted)
 
 
 def _first_of(found: Sequence[Found]) -> Path | None:
@@ -262,6 +269,14 @@ def _batch_in(path: Path, published: Mapping[str, Row], *, is_folder: bool) -> B
     else:
         return read_batch(path / LEDGER, published)
     return None
+
+
+def _left_of(path: Path) -> list[Path]:
+    """The folder of a deleted batch; none, with a warning, if it is a copy that somebody made."""
+    if location.is_copy(path):
+        _warn(path, "it is a copy of a batch that was deleted")
+        return []
+    return [path]
 
 
 def _made_at(path: Path) -> datetime:

@@ -111,6 +111,12 @@ def location_of(path: Path) -> Location | None:
     )
 
 
+def is_copy(folder: Path) -> bool:
+    """Whether the folder of a batch whose ledger is in PostgreSQL is not the one that we made."""
+    location = location_of(folder / LEDGER)
+    return location is not None and location.batch_id != folder.name
+
+
 def write_pointer(folder: Path, address: Address, batch_id: str) -> None:
     """
     Writes the file that says that the ledger of a batch is in PostgreSQL.

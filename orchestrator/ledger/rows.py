@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from orchestrator.errors import BatchNotFound
+from orchestrator.errors import BatchDeleted
 from orchestrator.ledger.definitions import demand_from, job_of
 from orchestrator.ledger.records import Failure, JobReport, WaitingJob
 from orchestrator.ledger.store import Row
@@ -113,10 +113,10 @@ def row_of_batch(row: Row | None) -> Row:
     The row that a statement finds as long as the batch exists.
 
     Raises:
-        BatchNotFound: another process has deleted the batch at the server.
+        BatchDeleted: another process has deleted the batch at the server.
     """
     if row is None:
-        raise BatchNotFound("another process has deleted this batch, for example with `prune`")
+        raise BatchDeleted("another process has deleted this batch, for example with `prune`")
     return row
 
 
@@ -125,7 +125,7 @@ def batch_of(found: Row | None) -> Batch:
     The batch of a `batch` row.
 
     Raises:
-        BatchNotFound: as `row_of_batch`.
+        BatchDeleted: as `row_of_batch`.
     """
     row = row_of_batch(found)
     created_at = instant(row["created_at"])

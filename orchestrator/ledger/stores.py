@@ -59,15 +59,15 @@ def connect(path: Path) -> Store:
         LedgerCorrupt: it is torn or not a ledger.
         LedgerVersionMismatch: a newer version has written it.
         OutputNotWritable, OutputLost: the system does not let us open it.
-        LedgerAway, BatchNotFound: its server cannot be reached, or does not have it.
+        LedgerAway, BatchNotFound, BatchDeleted: its server cannot be reached, or does not have it.
     """
     location = location_of(path)
     if location is None:
         return sqlite.connect(path)
     session = _session(location, writes=True)
     if session.is_new:
-        session.close()
-        raise session.not_found()
+        with closing(session):
+            raise session.not_found()
     return session
 
 

@@ -140,3 +140,50 @@ def test_pruned_batch_is_deleted_from_the_server(command: Command, server: Postg
     assert elsewhere.code == 0, elsewhere.err
     listed = command.run("list", "--json", *words)
     assert len(listed.json["batches"]) == 1, listed.out
+
+
+def test_batch_that_another_machine_pruned_is_gone_here_too(
+    command: Command, server: PostgresServer
+) -> None:
+    """Its folder disturbs no command, and the next removal on this machine takes it."""
+    words = ("--ledger", server.url)
+    spec = sweep(jobs=1, duration_secs=0.1, items=1)
+    command.write("sweep.toml", spec)
+    for _ in range(2):
+        assert command.run("run", "sweep.toml", *words).code == 0
+    newest, old = batches_of(command)
+    there = command.run("prune", "sweep", "--keep-last", "1", "--output", "elsewhere", *words)
+    assert there.code == 0, there.err
+    assert (newest.exists(), old.exists()) == (True, True)
+    resume = ("run", "sweep.toml", "--resume", "--date", "2026-11-03")
+    for call in (("list",), ("status", "sweep"), resume):
+        done = command.run(*call, *words)
+        assert (done.code, "folder_skipped" in done.err) == (0, False), done.err
+    shown = command.run("status", str(old), *words)
+    assert (shown.code, "`orchestrator prune` removes the folder too" in shown.err) == (2, True)
+    pruned = command.run("prune", "sweep", "--keep-last", "9", "--json", *words)
+    assert (pruned.code, len(pruned.json["removed"])) == (0, 1), pruned.out
+    assert (newest.exists(), old.exists()) == (True, False)
+
+
+def test_retention_removes_what_another_machine_pruned(
+    command: Command, server: PostgresServer
+) -> None:
+    """Nobody calls `prune` on a machine with a timer."""
+    words = ("--ledger", server.url)
+    spec = sweep(jobs=1, duration_secs=0.1, items=1)
+    command.write("sweep.toml", f"{spec}\n[retention]\nkeep_last = 9\n")
+    for _ in range(2):
+        assert command.run("run", "sweep.toml", *words).code == 0
+    _, old = batches_of(command)
+    there = command.run("prune", "sweep", "--keep-last", "1", "--output", "elsewhere", *words)
+    assert there.code == 0, there.err
+    assert command.run("run", "sweep.toml", *words).code == 0
+    assert not old.exists()
+    assert len(batches_of(command)) == 2
+
+
+def batches_of(command: Command) -> list[Path]:
+    """The folders of the batches of this machine, the newest first."""
+    home = command.folder / "output" / "sweep"
+    return sorted((one for one in home.glob("2*")), reverse=True)

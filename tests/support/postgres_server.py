@@ -282,8 +282,8 @@ def postgres_schema(postgres_url: str, _schema_of_process: str) -> Iterator[str]
     mark = "&" if "?" in postgres_url else "?"
     yield f"{postgres_url}{mark}schema={_schema_of_process}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        if connection.execute(
-            "SELECT to_regclass(%s)", [f"{_schema_of_process}.all_batches"]
-        ).fetchone() != (None,):
-            # Not a new schema for each test: to make one takes far longer.
-            connection.execute(f"DELETE FROM {_schema_of_process}.all_batches".encode())  # noqa: S608 - our own name
+        for table in ("all_batches", "deleted_batches"):
+            name = f"{_schema_of_process}.{table}"
+            if connection.execute("SELECT to_regclass(%s)", [name]).fetchone() != (None,):
+                # Not a new schema for each test: to make one takes far longer.
+                connection.execute(f"DELETE FROM {name}".encode())  # noqa: S608 - our own name

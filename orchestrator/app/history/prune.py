@@ -44,10 +44,12 @@ class Old:
 
     Attributes:
         kept_because: why it is kept although it is old; None if it may be removed.
+        is_deleted: whether another machine has deleted it; only its files here are left.
     """
 
     folder: Path
     kept_because: str | None = None
+    is_deleted: bool = False
 
 
 def old_batches(
@@ -57,13 +59,15 @@ def old_batches(
     The batches of a name that are not among the newest of their series and are old enough.
 
     The newest comes first. A batch that was interrupted, or has data that is not on disk, is kept.
+    The last ones are those that another machine has deleted, whatever their age and series.
 
     Args:
         home: the folder of the name.
         series: only batches of this series; None for all.
     """
     counts: list[tuple[Series, list[Path]]] = []
-    for found in survey(home).found:
+    known = survey(home)
+    for found in known.found:
         own = found.batch.series
         if series is not None and not series.agrees(own):
             continue
@@ -77,6 +81,7 @@ def old_batches(
         newer.append(found.folder)
         if len(newer) > (keep.keep_last or 0) and _is_old(found.batch, keep, now):
             yield Old(folder=found.folder, kept_because=_reason_to_keep(found))
+    yield from (Old(folder=folder, is_deleted=True) for folder in known.deleted)
 
 
 def _is_old(batch: Batch, keep: Retention, now: datetime) -> bool:

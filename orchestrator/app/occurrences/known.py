@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.app.batch_folders import LEDGER, Found, survey
 from orchestrator.app.occurrences.decide import Illegible, Known, State
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import BatchDeleted, OrchestratorError
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.lock import held_for
@@ -38,6 +38,8 @@ def known_batches(
     for one in found.found:
         try:
             known.append(_known(one, loaded, schedule, announces=announces))
+        except BatchDeleted:
+            continue
         except (OrchestratorError, OSError) as error:
             if not one.folder.exists():
                 # Another command has removed the batch since it was found.

@@ -6,10 +6,10 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from orchestrator.app.batch_folders import display, survey
 from orchestrator.app.history.prune import (
+    Old,
     delete_storages,
     old_batches,
     remove,
@@ -42,7 +42,7 @@ def call(options: argparse.Namespace) -> int:
         if reason is None:
             # Before it is removed.
             size_bytes = size_of(old.folder)
-            reason = None if options.dry_run else _remove(old.folder, options)
+            reason = None if options.dry_run else _remove(old, options)
         if reason is None:
             sizes[shown] = size_bytes
         else:
@@ -56,12 +56,13 @@ def call(options: argparse.Namespace) -> int:
     return 0
 
 
-def _remove(folder: Path, options: argparse.Namespace) -> str | None:
+def _remove(old: Old, options: argparse.Namespace) -> str | None:
     """Removes a batch, or returns the reason why not."""
     try:
-        if options.delete_storages:
-            in_event_loop(delete_storages, folder, make_context(options, settings_of(options)))
-        remove(folder)
+        if options.delete_storages and not old.is_deleted:
+            context = make_context(options, settings_of(options))
+            in_event_loop(delete_storages, old.folder, context)
+        remove(old.folder)
     except BatchHeld:
         return "a process holds it"
     except (UsageError, PlatformError) as error:

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 
 from orchestrator.backoff import pause_secs
-from orchestrator.errors import BatchHeld, BatchNotFound, LedgerAway
+from orchestrator.errors import BatchDeleted, BatchHeld, BatchNotFound, LedgerAway
 from orchestrator.event_log import LOG
 from orchestrator.ledger.location import Location
 from orchestrator.ledger.postgres.connection_rows import NamedRow, sendable, statement
@@ -294,7 +294,7 @@ class PostgresSession:
         values = {"id": self._location.batch_id}
         self.is_new = connection.execute(statement("choose_batch"), values).rowcount == 0
         if self.is_new and not self._writes:
-            raise self.not_found()
+            raise self._not_found(connection)
 
     @property
     def _waits(self) -> dict[str, str]:
@@ -303,7 +303,18 @@ class PostgresSession:
 
     def not_found(self) -> BatchNotFound:
         """The error for a batch that the server does not have."""
+        with translated(self._location.address):
+            return self._not_found(self._connection)
+
+    def _not_found(self, connection: Connection) -> BatchNotFound:
         where = self._location
+        values = {"id": where.batch_id}
+        deleted = connection.execute(statement("select_deleted"), values).fetchone()
+        if deleted is not None:
+            return BatchDeleted(
+                f"{where.folder}: its batch was deleted from {where.address.url} at "
+                f"{deleted['deleted_at']} UTC; `orchestrator prune` removes the folder too"
+            )
         return BatchNotFound(
             f"{where.folder}: {where.address.url} has no ledger of the batch {where.batch_id}: it "
             "was deleted, or the setting `ledger` names another server or schema"

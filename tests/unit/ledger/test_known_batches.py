@@ -14,6 +14,7 @@ import pytest
 
 from orchestrator.app.batch_folders import survey
 from orchestrator.app.history import prune
+from orchestrator.errors import BatchDeleted
 from orchestrator.ledger import create_ledger, location, stores
 from orchestrator.ledger.amendments import set_number
 from orchestrator.ledger.connection import connect
@@ -67,12 +68,37 @@ def test_batch_that_cannot_be_understood_hides_no_other(home: Path) -> None:
 
 
 def test_folder_of_a_batch_that_the_server_does_not_have_is_named(home: Path) -> None:
-    """Another process has pruned it; the others are read all the same."""
-    with closing(stores.connect(home / FIRST / "ledger.sqlite")) as session:
-        session.query("delete_batch")
+    """The server may be an older copy of itself; the others are read all the same."""
+    where = location.configured_address()
+    assert where is not None
+    with closing(open_connection(where)) as other:
+        other.execute("DELETE FROM all_batches WHERE id = %s", [FIRST])
     known = survey(home)
     assert [one.batch.id for one in known.found] == [SECOND, UNPUBLISHED]
-    assert [one.folder.name for one in known.unreadable] == [FIRST]
+    assert ([one.folder.name for one in known.unreadable], known.deleted) == ([FIRST], [])
+
+
+def test_folder_of_a_batch_that_another_machine_deleted_is_known(home: Path) -> None:
+    """It hides no other, and is not taken for one that cannot be read."""
+    stores.discard(home / FIRST / "ledger.sqlite")
+    known = survey(home)
+    assert [one.batch.id for one in known.found] == [SECOND, UNPUBLISHED]
+    assert (known.unreadable, known.deleted) == ([], [home / FIRST])
+    with pytest.raises(BatchDeleted, match=r"was deleted from .* at 20"):
+        read_batch(home / FIRST / "ledger.sqlite")
+
+
+def test_copy_of_a_deleted_batch_is_kept(home: Path) -> None:
+    """Somebody made it, and has a reason."""
+    shutil.copytree(home / FIRST, home / "copy")
+    stores.discard(home / FIRST / "ledger.sqlite")
+    assert survey(home).deleted == [home / FIRST]
+
+
+def test_batch_that_no_other_machine_has_seen_leaves_no_record(home: Path) -> None:
+    """Makers that end early would fill the server."""
+    stores.discard(home / UNPUBLISHED / "ledger.sqlite")
+    assert [one.folder.name for one in survey(home).unreadable] == [UNPUBLISHED]
 
 
 def test_removal_leaves_no_folder_that_was_made_meanwhile(

@@ -44,8 +44,13 @@ WHERE pid = :pid AND CAST(backend_start AS text) = :began;
 SELECT pid, CAST(backend_start AS text) AS began FROM pg_stat_activity WHERE pid = pg_backend_pid();
 
 -- name: delete_batch
--- Deletes the batch with all its jobs.
-DELETE FROM batch;
+-- Deletes the batch with all its jobs, and records that for other machines.
+WITH gone AS (DELETE FROM batch RETURNING id, number)
+INSERT INTO deleted_batches (id) SELECT id FROM gone WHERE number > 0 ON CONFLICT DO NOTHING;
+
+-- name: select_deleted
+-- Reads when a batch was deleted.
+SELECT to_char(deleted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS deleted_at FROM deleted_batches WHERE id = :id;
 
 -- name: begin_expansion
 -- Makes another process that adds jobs to the batch wait until this transaction has ended.
