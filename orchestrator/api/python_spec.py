@@ -11,7 +11,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import Mistake, SpecError
+from orchestrator.errors import SpecError
+from orchestrator.spec_mistake import Mistake
 from orchestrator.specfile.load import LoadedSpec, checked_spec
 from orchestrator.specfile.text.includes import Documents
 from orchestrator.specfile.text.positions import Path as FieldPath

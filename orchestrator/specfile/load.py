@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.errors import Mistake, SpecError
+from orchestrator.errors import SpecError
+from orchestrator.spec_mistake import Mistake
 from orchestrator.specfile.model import Spec
 from orchestrator.specfile.text.includes import Documents, read_documents
 from orchestrator.specfile.text.positions import Path as FieldPath

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from orchestrator.errors import Mistake, SpecError
+from orchestrator.errors import SpecError
+from orchestrator.spec_mistake import Mistake
 from orchestrator.specfile.load import LoadedSpec
 from orchestrator.specfile.tables.source_mistake import SourceMistake
 from orchestrator.specfile.text.positions import Path as FieldPath

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from orchestrator.errors import Mistake
+from orchestrator.spec_mistake import Mistake
 from orchestrator.specfile.templates.template import TemplateMistake, compile_template
 from orchestrator.specfile.templates.trees import templates_in, value_at
 from orchestrator.specfile.text.includes import Documents

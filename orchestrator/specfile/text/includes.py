@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import Mistake, SpecError
+from orchestrator.errors import SpecError
+from orchestrator.spec_mistake import Mistake
 from orchestrator.specfile.diagnostics import show
 from orchestrator.specfile.text.positions import Path as FieldPath
 from orchestrator.specfile.text.positions import shown_path

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import Mistake, SpecError
+from orchestrator.errors import SpecError
+from orchestrator.spec_mistake import Mistake
 from orchestrator.specfile.diagnostics import plain_toml
 from orchestrator.specfile.text.positions import DEEPEST, JsonPositions, Place, Positions
 from orchestrator.specfile.text.positions import Path as FieldPath
