@@ -132,7 +132,11 @@ def _meaning(action: argparse.Action, prog: str) -> str:
 
 def _values(field: dict[str, Any]) -> str:
     kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
-    return "text, or a list of texts" if "array" in str(kinds) else allowed_values(kinds[0], {})
+    return (
+        "text, or a list of texts"
+        if "array" in str(kinds)
+        else allowed_values({"anyOf": kinds}, {})
+    )
 
 
 def _default(default: Any) -> str:

@@ -24,6 +24,7 @@ from pydantic_core import core_schema
 from orchestrator.model.ages import age_secs
 from orchestrator.model.schedule import check_schedule
 from orchestrator.specfile.diagnostics import show
+from orchestrator.specfile.durations import Duration
 from orchestrator.specfile.templates.template import is_template
 
 EventType = Literal[
@@ -98,27 +99,6 @@ def _decimal(value: Any) -> Any:
         # By its text: Decimal(0.1) would be 0.1000000000000000055…
         return Decimal(str(value))
     return value
-
-
-class Duration:
-    """Accepts a text such as `10m` for a number of seconds."""
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_before_validator_function(_duration, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": [handler(schema), {"type": "string", "pattern": "^[0-9.]+[smhdw]$"}]}
-
-
-def _duration(value: Any) -> Any:
-    secs = age_secs(value) if isinstance(value, str) else None
-    if secs is None:
-        return value
-    return int(secs) if secs.is_integer() else secs
 
 
 def _actor(value: Any) -> Any:

@@ -56,12 +56,13 @@ from orchestrator.extras import Extra, not_installed
 from orchestrator.model.batches import Batch
 from orchestrator.model.schedule import check_schedule
 from orchestrator.specfile.diagnostics import is_one_slip, plain, unknown
+from orchestrator.specfile.durations import Duration
 
 CONFIG_FILE = "config_file"
 """The one argument of `Settings` that is not a setting: the content of the config file."""
 
-Secs = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Deadline = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Secs = Annotated[float, Field(ge=0, allow_inf_nan=False), Duration()]
+Deadline = Annotated[float, Field(gt=0, allow_inf_nan=False), Duration()]
 Positive = Annotated[int, Field(gt=0)]
 HIDDEN = frozenset({"token", "remote", *(f"{name}_below_spec" for name in BELOW_SPEC)})
 
@@ -142,7 +143,7 @@ class Settings(BaseSettings):
     silence_timeout_secs: Deadline = Field(
         60.0, description="How long an answer may pause after it has begun, in seconds."
     )
-    start_deadline_secs: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
+    start_deadline_secs: Annotated[float, Field(ge=1, allow_inf_nan=False), Duration()] = Field(
         30.0,
         description="How long a start may take to have its effect, beyond the wait in the request, "
         "in seconds.",

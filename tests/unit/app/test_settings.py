@@ -34,6 +34,15 @@ def load(**flags: object) -> Settings:
     return load_settings(config=None, flags=flags)
 
 
+def test_time_may_be_a_text_as_in_a_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words about a wrong time name such a text, so it is taken."""
+    (tmp_path / "config.toml").write_text('settle_secs = "1.5m"\n')
+    monkeypatch.setenv("ORCHESTRATOR_PLATFORM_AWAY_SECS", "10m")
+    settings = load_settings(config=None, flags={"lock_wait_secs": "2h"})
+    times = (settings.settle_secs, settings.platform_away_secs, settings.lock_wait_secs)
+    assert times == (90, 600, 7200)
+
+
 def test_flag_wins_over_environment_and_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
