@@ -18,6 +18,9 @@ from orchestrator.model.proofs import Proof
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.states import CLOSED_ATTEMPT_STATES, AttemptState, JobStatus
 
+REMOVED = "removed from the spec"
+"""Why a job is skipped that a changed spec no longer has."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSnapshot:
@@ -117,6 +120,11 @@ class JobReport:
     is_unread: bool
     datasets: tuple[OtherDataset, ...]
     remedy: Remedy = NO_REMEDY
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether an accepted change of the spec has removed the job while it waited."""
+        return self.status is JobStatus.SKIPPED and self.error == REMOVED
 
     @property
     def sent(self) -> Job:
