@@ -84,11 +84,13 @@ def _left_code(folder: Path) -> int:
         batch, counts = reader.batch(), reader.jobs_by_status()
         if batch.state is BatchState.ENDED and batch.exit_code == 0:
             return 0
-    failed = sum(counts.get(status, 0) for status in FAILED_JOB_STATUSES)
+        removed = sum(report.is_removed for report in reader.reports())
+    failed = sum(counts.get(status, 0) for status in FAILED_JOB_STATUSES) - removed
     if failed:
-        text = "jobs that failed and are not selected, or were removed from the spec"
-        write_lines(f"{text}: {failed}", sys.stderr)
-    else:
+        write_lines(f"jobs that failed and are not selected: {failed}", sys.stderr)
+    if removed:
+        write_lines(f"jobs that were removed from the spec: {removed}", sys.stderr)
+    if not failed and not removed:
         say_not_whole(folder)
     return 1
 
