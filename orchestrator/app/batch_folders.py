@@ -323,13 +323,25 @@ def newest_of_each(output: Path) -> list[Path]:
 
 
 def batch_names(output: Path) -> list[Path]:
-    """The folders of all batch names under an output folder."""
+    """The folders of all batch names under an output folder; warns of those of other users."""
     mirror_batches(output)
     if not output.is_dir():
         return []
     return sorted(
-        path for path in output.iterdir() if path.is_dir() and not path.name.startswith(".")
+        path
+        for path in output.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and _may_list(path)
     )
+
+
+def _may_list(folder: Path) -> bool:
+    try:
+        with os.scandir(folder):
+            return True
+    except PermissionError as error:
+        # For example `lost+found`, where the output folder is the root of a disk.
+        _warn(folder, f"it cannot be read: {error.strerror}")
+        return False
 
 
 def display(path: Path) -> str:

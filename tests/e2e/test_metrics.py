@@ -31,6 +31,23 @@ def run(command: Command, outcome: str = "SUCCEEDED", *words: str) -> tuple[int,
     return done.code, samples((command.folder / "nightly.prom").read_text())
 
 
+def metrics_page(command: Command) -> tuple[str, str]:
+    """The content type and the text of the page of `ui` for scrapers."""
+    token = "a-token-of-the-scraper"
+    variables = {**command.variables, "ORCHESTRATOR_UI_TOKEN": token}
+    process = Command(folder=command.folder, variables=variables).start("ui", "--port", "0")
+    url = process.first_line().partition("?")[0]
+    request = urllib.request.Request(  # noqa: S310 - on loopback
+        f"{url}metrics", headers={"Authorization": f"Bearer {token}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - on loopback
+            return answer.headers["Content-Type"], answer.read().decode()
+    finally:
+        process.terminate()
+        process.communicate()
+
+
 def test_metrics_show_the_batch(command: Command) -> None:
     """Jobs and requests by status, items, cost, duration and the last success are in the file."""
     code, found = run(command)
@@ -122,24 +139,27 @@ def test_metrics_page_of_the_ui_shows_the_newest_batches(command: Command) -> No
     """A scraper with the token of ORCHESTRATOR_UI_TOKEN reads the newest batch of each series."""
     run(command)
     run(command, "FAILED")
-    token = "a-token-of-the-scraper"
-    variables = {**command.variables, "ORCHESTRATOR_UI_TOKEN": token}
-    process = Command(folder=command.folder, variables=variables).start("ui", "--port", "0")
-    url = process.first_line().partition("?")[0]
-    request = urllib.request.Request(  # noqa: S310 - on loopback
-        f"{url}metrics", headers={"Authorization": f"Bearer {token}"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - on loopback
-            kind, text = answer.headers["Content-Type"], answer.read().decode()
-    finally:
-        process.terminate()
-        process.communicate()
+    kind, text = metrics_page(command)
     assert kind.startswith("text/plain; version=0.0.4")
     found = samples(text)
     assert (found["batch_exit_code", ""], found["batch_jobs", "FAILED"]) == (1, 2)
     assert found["last_success_timestamp_seconds", ""] > 0
     assert found["batch_requests", "201"] == 2
+
+
+def test_metrics_page_has_each_series_once(command: Command) -> None:
+    """The folder of a name that was moved away, or copied, adds no second value of a series."""
+    run(command)
+    output = command.folder / "output"
+    shutil.move(output / "nightly", output / "archive")
+    run(command, "FAILED")
+    shutil.copytree(output / "archive", output / "znew", symlinks=True)
+    _, text = metrics_page(command)
+    lines = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+    assert len(lines) == len(set(lines))
+    found = samples(text)
+    assert found["batch_exit_code", ""] == 1
+    assert found["last_success_timestamp_seconds", ""] > 0
 
 
 def test_ui_refuses_a_short_token(command: Command) -> None:

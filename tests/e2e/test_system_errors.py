@@ -172,3 +172,15 @@ def test_second_local_batch_in_one_folder_names_the_holder(tmp_path: Path) -> No
     process.terminate()
     process.communicate()
     assert second.code == 4, second.err
+
+
+@pytest.mark.parametrize("word", ["list", "status"])
+def test_folder_of_another_user_hides_no_batch(command: Command, word: str) -> None:
+    """The output folder may be the root of a disk, whose `lost+found` nobody may read."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0))
+    command.run("run", "sweep.toml")
+    (command.folder / "output" / "lost+found").mkdir()
+    done = refused(command, "scandir", "*/lost+found", "EACCES", word)
+    assert "sweep" in done.out + done.err
+    assert "cannot be used" not in done.err
+    assert "lost+found" in done.err

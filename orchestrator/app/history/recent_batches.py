@@ -70,7 +70,11 @@ class RecentBatches:
     def _read(self) -> Iterator[NameHistory]:
         for home in batch_names(self._output):
             history = NameHistory(name=home.name, batches=[], problems=[])
-            paths = sorted(home.iterdir(), key=lambda path: path.name, reverse=True)
+            try:
+                paths = sorted(home.iterdir(), key=lambda path: path.name, reverse=True)
+            except FileNotFoundError:
+                # Removed since it was listed.
+                continue
             # Only as many are looked at as are shown.
             for folder in islice(filter(_may_be_batch, paths), SHOWN):
                 try:

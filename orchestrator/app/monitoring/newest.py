@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from orchestrator.app.batch_folders import LEDGER
-from orchestrator.app.history.recent_batches import RecentBatch, RecentBatches
+from orchestrator.app.history.recent_batches import NameHistory, RecentBatch, RecentBatches
 from orchestrator.app.monitoring.reading import (
     Reading,
     live_reading,
@@ -24,20 +24,27 @@ def newest_readings(recent: RecentBatches, now: datetime) -> Iterator[Reading]:
     """
     One reading for each series; it blocks.
 
-    The last success is looked for among the batches that `recent` reads.
+    A copy of a name's folder, or one that was moved away, has batches of the same series: those in
+    the folder of their name come first. The last success is looked for among the batches that
+    `recent` reads.
     """
-    for history in recent.histories():
-        seen: dict[str, list[RecentBatch]] = {}
-        for one in history.batches:
-            seen.setdefault(one.figures.batch.series.id, []).append(one)
-        for batches in seen.values():
-            ends = (success_of(one.figures.batch) for one in batches)
-            last = max(filter(None, ends), default=None)
-            try:
-                yield _reading(batches[0], now, last)
-            except OrchestratorError as error:
-                # One ledger that cannot be read must not hide the others.
-                LOG.warning("metrics_not_read", batch=batches[0].folder.name, reason=str(error))
+    histories = sorted(recent.histories(), key=_is_moved)
+    seen: dict[tuple[str, str], list[RecentBatch]] = {}
+    for one in (one for history in histories for one in history.batches):
+        batch = one.figures.batch
+        seen.setdefault((batch.name, batch.series.id), []).append(one)
+    for batches in seen.values():
+        ends = (success_of(one.figures.batch) for one in batches)
+        last = max(filter(None, ends), default=None)
+        try:
+            yield _reading(batches[0], now, last)
+        except OrchestratorError as error:
+            # One ledger that cannot be read must not hide the others.
+            LOG.warning("metrics_not_read", batch=batches[0].folder.name, reason=str(error))
+
+
+def _is_moved(history: NameHistory) -> bool:
+    return all(one.figures.batch.name != history.name for one in history.batches)
 
 
 def _reading(newest: RecentBatch, now: datetime, last: datetime | None) -> Reading:
