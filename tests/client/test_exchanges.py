@@ -15,6 +15,7 @@ from orchestrator.apify.http.session_transport import SessionTransport
 from orchestrator.errors import (
     ConnectionLost,
     InputRejected,
+    NotAuthorized,
     RequestTimeout,
     ServerFault,
     StartUnconfirmed,
@@ -228,6 +229,22 @@ async def test_record_on_another_host_is_downloaded_without_the_token(transport:
             assert await download.read() == b"record"
     assert other.received[0].target == "/bucket/record?signature=a%2Fb"
     assert "Authorization" not in other.received[0].headers
+
+
+async def test_refusal_of_a_request_without_the_token_names_the_redirect(transport: Make) -> None:
+    """An address that redirects all requests gets that for an answer, not a word on the token."""
+    refusal = b'{"error": {"type": "user-or-token-not-found", "message": "Token is not valid"}}'
+    async with raw_server(answering(http(refusal, status=401))) as other:
+        redirect = http(status=301, Location=f"{other.url}/v2/users/me")
+        async with (
+            raw_server(answering(redirect)) as server,
+            client_of(server, transport) as client,
+        ):
+            with pytest.raises(NotAuthorized) as refused:
+                await client.account.get()
+    assert f"redirects to {other.url}" in str(refused.value)
+    assert "APIFY_API_BASE_URL" in str(refused.value)
+    assert "not valid" not in str(refused.value)
 
 
 async def test_refusal_with_a_broken_body_does_not_count(transport: Make) -> None:

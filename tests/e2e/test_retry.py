@@ -55,6 +55,27 @@ def test_retry_without_a_job_to_retry_does_not_pass_for_success(command: Command
     assert command.run("retry", "sweep").code == 0
 
 
+def test_retry_of_a_task_that_is_gone_changes_nothing(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """The batch stays ended, with its reasons; the same call works when the task is back."""
+    task = {"actId": "orchestrator~simulated", "name": "gone", "input": {"outcome": "FAILED"}}
+    platform.post("/actor-tasks", task)
+    spec = '[batch]\nname = "b"\n[[jobs]]\nname = "job"\ntask = "local/gone"\n'
+    command.write("spec.toml", spec)
+    first = command.run("run", "spec.toml", "--json").json
+    platform.delete("/actor-tasks/local~gone")
+    refused = command.run("retry", "b")
+    assert (refused.code, "task local/gone" in refused.err) == (2, True), refused.err
+    kept = command.run("status", "b", "--json").json
+    assert [kept[name] for name in ("state", "jobs", "failures")] == [
+        first[name] for name in ("state", "jobs", "failures")
+    ]
+    platform.post("/actor-tasks", task)
+    done = command.run("retry", "b", "--json")
+    assert (done.code, done.json["runs"]) == (1, 2), done.err
+
+
 def test_selection_without_a_meaning_is_refused(command: Command) -> None:
     """The error for a word that is not a condition shows an example of one."""
     command.write("spec.toml", FAILING)

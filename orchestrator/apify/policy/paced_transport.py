@@ -154,7 +154,7 @@ class PacedTransport:
         try:
             target = redirected(request, response) if follow else None
             if target is None:
-                raise await _refusal(request, response, urlsplit(first.url).netloc)
+                raise await _refusal(request, response, first)
         finally:
             await exchange.__aexit__(None, None, None)
         return target
@@ -217,16 +217,18 @@ async def _checked(
         raise
 
 
-async def _refusal(request: Request, response: Response, host: str) -> PlatformError:
+async def _refusal(request: Request, response: Response, first: Request) -> PlatformError:
     """
     The error for an answer that is not a success.
 
     Args:
-        host: that the request was for; another one answers where the platform has redirected.
+        first: what was sent first; another server answers where the platform has redirected.
     """
     parts = urlsplit(request.url)
+    has_lost_token = "Authorization" in first.headers.keys() - request.headers.keys()
     return refusal(
-        is_elsewhere=parts.netloc != host,
+        is_elsewhere=parts.netloc != urlsplit(first.url).netloc,
+        asked_without_token=f"{parts.scheme}://{parts.netloc}" if has_lost_token else None,
         method=request.method,
         path=parts.path,
         status=response.status,

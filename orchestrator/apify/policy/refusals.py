@@ -255,17 +255,19 @@ def refusal(
     body: bytes,
     quote_page: bool = True,
     is_elsewhere: bool = False,
+    asked_without_token: str | None = None,
 ) -> PlatformError:
     """
     The error for an answer that is not a success.
 
     Args:
         path: without query.
+        asked_without_token: the address that a redirect led to, if the token was not sent there.
         quote_page: whether a body that is not the API's may be quoted; not where the request
             had a body of its own, which a page might repeat.
     """
     said = read_refusal(status, headers, body, quote_page=quote_page)
-    kind = class_of(status, said.type)
+    kind, error_type = class_of(status, said.type), said.type
     message = said.message
     # A storage has error objects of its own; a ServerFault would be repeated for an hour.
     if is_elsewhere and kind is ServerFault and status < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -273,11 +275,19 @@ def refusal(
         message = f"the storage to which the platform redirects refuses it: {message}"
     # A page with 401 refuses nothing, but the token is its likely cause.
     advised = NotAuthorized if status == HTTPStatus.UNAUTHORIZED else kind
-    if said.approval_url:
+    if asked_without_token and kind is NotAuthorized:
+        # It says nothing of the token, which it has not seen.
+        error_type = None
+        message = (
+            f"the platform redirects to {one_line(asked_without_token, EXCERPT_CHARS)}, and the "
+            "token is not sent to another address; if that is its address, set "
+            "APIFY_API_BASE_URL to it"
+        )
+    elif said.approval_url:
         message = f"{message}; approve it at {said.approval_url}"
     elif advised in ADVICE:
         message = f"{message}; {ADVICE[advised]}"
-    error = kind(message, method=method, path=path, status=status, error_type=said.type)
+    error = kind(message, method=method, path=path, status=status, error_type=error_type)
     error.had_no_effect = proves_no_effect(status, said.type)
     if isinstance(error, TransientError):
         error.retry_after_secs = retry_after_secs(headers.get("Retry-After"))

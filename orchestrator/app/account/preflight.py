@@ -272,9 +272,12 @@ async def read_limits(client: ApifyClient) -> Room:
         limits = None
     if limits is None:
         return ANY_ROOM
-    memory_gbytes = limits.max_actor_memory_gbytes
+    runs, memory_gbytes = limits.max_concurrent_actor_jobs, limits.max_actor_memory_gbytes
+    # What is not above zero is no limit: with -1, some services mean that there is none.
     return Room(
-        max_runs=limits.max_concurrent_actor_jobs or DEFAULT_MAX_RUNS,
-        max_memory_mbytes=round(memory_gbytes * 1024) if memory_gbytes else None,
+        max_runs=runs if runs and runs > 0 else DEFAULT_MAX_RUNS,
+        max_memory_mbytes=round(memory_gbytes * 1024)
+        if memory_gbytes and memory_gbytes > 0
+        else None,
         keeps_days=limits.data_retention_days,
     )

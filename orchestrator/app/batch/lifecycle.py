@@ -40,13 +40,14 @@ from orchestrator.errors import (
 )
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader, open_ledger
-from orchestrator.ledger.amendments import close_unstarted, set_account
+from orchestrator.ledger.amendments import close_unstarted, set_account, set_waiting
 from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.lock import held_for
 from orchestrator.ledger.records import BatchSnapshot
 from orchestrator.ledger.statistics import Totals
 from orchestrator.ledger.store import BatchMade, LeaseLost
 from orchestrator.model.batches import LOCAL, Batch, BatchState
+from orchestrator.model.jobs import Job, demand_of
 
 PREFLIGHT_AWAY_SECS = 12.0
 """How long a platform that is away is waited for before the first start."""
@@ -151,23 +152,41 @@ def result_of(folder: Path) -> Result:
         return Result(folder=folder, batch=reader.batch(), totals=reader.totals(), reason=None)
 
 
-async def resume_batch(folder: Path, context: BatchContext) -> Result:
+async def resume_batch(
+    folder: Path, context: BatchContext, *, retried: Sequence[Job] = ()
+) -> Result:
     """
     Resumes a batch whose lock the caller holds; one that has ended is only completed.
 
+    Args:
+        retried: settled jobs that run once more.
+
     Raises:
-        UsageError, PlatformError: nothing was started.
+        UsageError: nothing was started, and no job has changed.
+        PlatformError: nothing was started.
     """
     with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
         opened = reader.snapshot()
         require_secrets(reader.rendered_late(), os.environ)
     batch = opened.batch
+    if retried:
+        asked = {demand_of(job): job.key for job in retried}
+        opened = replace(opened, has_work=True, demands={**asked, **opened.demands})
     point_latest(folder, batch.name)
     if batch.state is BatchState.ENDED and not opened.has_work and context.shard is None:
         return await complete_batch(folder, context)
     async with context.connect(batch.plan.local) as endpoint:
-        room = await _preflight(opened, endpoint, context, refuses_missing=False)
-        _check_account(folder, batch, endpoint, room)
+        try:
+            room = await _preflight(opened, endpoint, context, refuses_missing=False)
+            _check_account(folder, batch, endpoint, room)
+        except UsageError:
+            # Another call would be refused too, so the jobs keep their status and their reason.
+            retried = ()
+            raise
+        finally:
+            # Also if the platform is away or a signal comes: the next call starts them then.
+            if retried:
+                set_waiting(folder / LEDGER, [job.seq for job in retried])
         return await _drive(folder, endpoint, room, context)
 
 

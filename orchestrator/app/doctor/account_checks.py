@@ -33,6 +33,8 @@ async def check_account(context: BatchContext) -> list[Finding]:
             account = await client.account.get()
         except NotAuthorized as error:
             advice = "copy the token again from Apify Console, Settings, API & Integrations"
+            if error.error_type is None:  # not the platform's own words: a redirect led elsewhere
+                advice = "set APIFY_API_BASE_URL to the address of the platform"
             return [problem("token", f"{url} refuses it: {error}", advice)]
         except PlatformError as error:
             advice = "check the network, a proxy and APIFY_API_BASE_URL"

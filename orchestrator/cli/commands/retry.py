@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from orchestrator.app.batch.lifecycle import resume_batch
@@ -26,7 +27,6 @@ from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.streams import write_lines
 from orchestrator.ledger import BatchLock, LedgerReader
-from orchestrator.ledger.amendments import set_waiting
 from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.records import JobReport
 from orchestrator.model.batches import BatchState
@@ -62,8 +62,8 @@ def call(options: argparse.Namespace) -> int:
                 report(asked.result, as_json=options.json)
                 return asked.exit_code
         context = announcing(context, read_batch(folder / LEDGER).plan.notify)
-        set_waiting(folder / LEDGER, [job.job.seq for job in chosen])
-        return drive(resume_batch, folder, context)
+        again = partial(resume_batch, retried=[report.job for report in chosen])
+        return drive(again, folder, context)
 
 
 def _failed(folder: Path, selection: Selection) -> list[JobReport]:

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from orchestrator.apify import Request
-from orchestrator.app.account.account_limits import Room
+from orchestrator.app.account.account_limits import DEFAULT_MAX_RUNS, Room
 from orchestrator.app.account.preflight import check_before_start
 from orchestrator.errors import NotAuthorized, ServerFault, UnknownTarget
 from orchestrator.model.jobs import Demand, Target, TargetKind
@@ -20,7 +20,13 @@ GONE = refused(404, "record-not-found", "Actor was not found.")
 FORBIDDEN = refused(403, "insufficient-permissions", "Insufficient permissions.")
 
 
-def check_targets(bad: Reply, *targets: Target, me: Reply | None = None, **given: bool) -> Room:
+def check_targets(
+    bad: Reply,
+    *targets: Target,
+    me: Reply | None = None,
+    limits: Reply = FORBIDDEN,
+    **given: bool,
+) -> Room:
     """Checks the targets on a platform with these answers for `me/bad` and for the account."""
 
     def answer(request: Request) -> Reply:
@@ -28,7 +34,7 @@ def check_targets(bad: Reply, *targets: Target, me: Reply | None = None, **given
             case ["users", "me"]:
                 return me or reply(200, {"data": {"id": "user", "username": "me"}})
             case ["users", "me", "limits"]:
-                return FORBIDDEN
+                return limits
             case ["acts", "me~bad"]:
                 return bad
         return reply(200, {"data": {"id": "act1"}})
@@ -60,6 +66,14 @@ def test_batch_of_refused_actors_is_resumed_only_to_collect_its_runs() -> None:
     with pytest.raises(UnknownTarget):
         check_targets(FORBIDDEN, BAD, refuses_missing=False)
     assert check_targets(FORBIDDEN, BAD, refuses_missing=False, has_runs=True).refused
+
+
+@pytest.mark.parametrize("number", [-1, 0, None])
+def test_limit_that_is_not_above_zero_is_none(number: int | None) -> None:
+    """Of such an account the usual limit of runs holds, and no limit of memory."""
+    limits = {"maxConcurrentActorJobs": number, "maxActorMemoryGbytes": number}
+    room = check_targets(GONE, GOOD, limits=reply(200, {"data": {"limits": limits}}))
+    assert (room.max_runs, room.max_memory_mbytes) == (DEFAULT_MAX_RUNS, None)
 
 
 def test_refused_token_is_reported_first() -> None:
