@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -15,6 +15,9 @@ from orchestrator.errors import BatchHeld
 from orchestrator.ledger.amendments import set_number
 from orchestrator.model.batches import Batch
 from orchestrator.store.disk_writes import flush_path, try_lock
+
+NUMBER = ".number"
+"""The file with the highest number of a name."""
 
 LOOK_EVERY_SECS = 0.02
 TURN_SECS = 30.0
@@ -65,12 +68,32 @@ def _number_and_rename(
             refusal = objection(one)
             if refusal is not None:
                 raise refusal
-        return 1 + max((one.number for one in found), default=0)
+        number = 1 + max([_highest(home), *(one.number for one in found)])
+        _keep(home, number)
+        return number
 
     set_number(prepared / LEDGER, choose_number, serves)
     prepared.rename(folder)
     point_latest(folder, batch.name)
     return folder
+
+
+def _highest(home: Path) -> int:
+    """The highest number that a batch of a name has had here, also if it was removed since."""
+    try:
+        return int((home / NUMBER).read_text())
+    except (OSError, ValueError):
+        # The batches that are there show it.
+        return 0
+
+
+def _keep(home: Path, number: int) -> None:
+    """Keeps a number from being given again: the keys of removed batches are known by theirs."""
+    new = home / f"{NUMBER}.new"
+    # Whoever removes no batch does not need it.
+    with suppress(OSError):
+        new.write_text(f"{number}\n")
+        new.replace(home / NUMBER)
 
 
 @asynccontextmanager

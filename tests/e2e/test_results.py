@@ -73,6 +73,15 @@ def test_new_items_are_recognised_after_pruning_and_failures(command: Command) -
     assert rows(merge(command, text) / "items.jsonl") == []
 
 
+def test_new_items_are_recognised_after_all_batches_are_removed(command: Command) -> None:
+    """A batch after an empty folder has a higher number than the batches whose keys are known."""
+    text = spec('unique = "index"\nnew_only = true')
+    assert len(rows(merge(command, text) / "items.jsonl")) == 2
+    assert command.run("prune", "merged", "--keep-days", "0").code == 0
+    assert command.run("list", "--json").json["batches"] == []
+    assert rows(merge(command, text) / "items.jsonl") == []
+
+
 def test_items_that_a_killed_retry_has_collected_are_known(command: Command) -> None:
     """They count as seen, though the process died before it merged them."""
     text = spec('unique = "index"\nnew_only = true')
