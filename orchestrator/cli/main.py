@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MODULES = {"import": "import_run", "schedule": "supervisor_files"}
 """The modules whose name differs from the command."""
 
+TELLING_OF_A_BATCH = {"run", "resume", "retry", "abort", "collect", "prune"}
+"""The commands whose exit codes say what they did with a batch, whoever reads their output."""
+
 RECIPIENTS = {"ORCHESTRATOR_NOTIFY_URLS", "ORCHESTRATOR_PING_URL"}
 ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 """Python's default of 700 collects garbage dozens of times during imports, which leave none."""
@@ -85,6 +88,10 @@ def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
         with quick_imports():
             module = import_module(f"orchestrator.cli.commands.{MODULES.get(name, name)}")
         code: int = module.call(options)
+        if name not in TELLING_OF_A_BATCH:
+            from orchestrator.cli.streams import refuse_lost_output
+
+            refuse_lost_output()
     except Exception as error:  # noqa: BLE001 - the one place that turns errors into exit codes
         from orchestrator.cli.error_exit import print_error
 

@@ -3,7 +3,8 @@ Standard input, output and error that never end the command, even if they break.
 
 1. A descriptor that is closed at the start is opened on the null device. Otherwise a file or socket
    would get its number.
-2. Output that cannot be written, because the reader is gone or the disk is full, is dropped.
+2. Output that cannot be written, because the reader is gone or the disk is full, is dropped. A
+   command whose output is all that it is for asks for that at its end: `refuse_lost_output`.
 3. Standard error is also dropped if its reader stops reading, because the batch must not wait.
 4. Characters that the encoding does not have are written as escapes.
 """
@@ -35,6 +36,7 @@ class Outlet(io.RawIOBase):
 
     Attributes:
         is_broken: whether the last write was dropped.
+        loss: why output was dropped whose reader is there, such as a full disk; None if none was.
     """
 
     def __init__(self, handle: int, name: str, *, patience_secs: float | None = None) -> None:
@@ -43,6 +45,7 @@ class Outlet(io.RawIOBase):
         self._patience_secs = patience_secs
         self.name = name
         self.is_broken = False
+        self.loss: OSError | None = None
 
     def writable(self) -> bool:
         """Always."""
@@ -61,8 +64,10 @@ class Outlet(io.RawIOBase):
         piece = memoryview(data)  # type: ignore[arg-type]  # RawIOBase says "a buffer"
         try:
             written = self._write(piece)
-        except OSError:
+        except (BrokenPipeError, ConnectionResetError):
             written = 0
+        except OSError as error:
+            written, self.loss = 0, error
         self.is_broken = len(piece) > 0 and written == 0
         return written or len(piece)
 
@@ -98,8 +103,26 @@ def open_streams() -> None:
 
 def output_is_broken() -> bool:
     """Whether writes to standard output are lost, as in a pipe without a reader."""
-    outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    return isinstance(outlet, Outlet) and outlet.is_broken
+    outlet = _outlet()
+    return outlet is not None and outlet.is_broken
+
+
+def refuse_lost_output() -> None:
+    """
+    Flushes standard output, and refuses that a part of it was dropped although it has a reader.
+
+    Raises:
+        OutputNotWritable.
+    """
+    sys.stdout.flush()
+    outlet = _outlet()
+    if outlet is not None and outlet.loss is not None:
+        from orchestrator.errors import OutputNotWritable
+
+        reason = outlet.loss.strerror or type(outlet.loss).__name__
+        raise OutputNotWritable(
+            f"standard output: cannot be written ({reason}): what it has is not complete"
+        )
 
 
 def write_lines(text: str, stream: TextIO) -> None:
@@ -118,6 +141,11 @@ def terminal_size(stream: TextIO) -> os.terminal_size:
     except (OSError, ValueError):
         return USUAL_SIZE
     return size if size.columns > 0 and size.lines > 0 else USUAL_SIZE
+
+
+def _outlet() -> Outlet | None:
+    outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return outlet if isinstance(outlet, Outlet) else None
 
 
 def _open(handle: int) -> None:
