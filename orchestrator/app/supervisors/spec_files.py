@@ -9,7 +9,10 @@ from pathlib import Path
 from orchestrator.app.supervisors.installation import env_names_in
 from orchestrator.errors import UsageError
 from orchestrator.specfile import LoadedSpec
+from orchestrator.specfile.jobs.job_input import text_files
+from orchestrator.specfile.templates.template import is_template
 from orchestrator.specfile.templates.trees import strings_in
+from orchestrator.specfile.text.positions import Path as FieldPath
 
 ADVICE = "copy the spec and its files into an image of your own, and change the manifest"
 
@@ -27,7 +30,8 @@ def files_of(loaded: LoadedSpec) -> dict[str, str]:
     The spec is the first one.
 
     Raises:
-        UsageError: a file is outside the folder of the spec, is not text or cannot be read.
+        UsageError: a file is outside the folder of the spec, is named by a template, is not text or
+            cannot be read.
     """
     found: dict[str, str] = {}
     for name, path in paths_of(loaded, ADVICE).items():
@@ -50,7 +54,7 @@ def paths_of(loaded: LoadedSpec, advice: str) -> dict[str, Path]:
         advice: what to do about a file outside that folder.
 
     Raises:
-        UsageError: a file is outside the folder of the spec.
+        UsageError: a file is outside the folder of the spec, or named by a template.
     """
     home = loaded.path.absolute().parent
     own = [document.path for document in reversed(loaded.documents.files)]
@@ -65,8 +69,27 @@ def paths_of(loaded: LoadedSpec, advice: str) -> dict[str, Path]:
 
 
 def _data_files(loaded: LoadedSpec) -> Iterator[Path]:
-    """The files with parameters and inputs; those that a template names are not known here."""
-    for path, text in strings_in(loaded.documents.data):
-        is_file = path[-1] == "input_file" or (path[-1] == "file" and "matrix" in path)
-        if is_file and "{{" not in text:
-            yield loaded.folder(path) / text
+    """
+    The files with parameters, inputs and texts of inputs.
+
+    Raises:
+        UsageError: a template names one of them.
+    """
+    data = loaded.documents.data
+    jobs = ((("jobs", number), table) for number, table in enumerate(data["jobs"]))
+    for place, table in ((("defaults",), data.get("defaults") or {}), *jobs):
+        names: dict[FieldPath, str | None] = {("input_file",): table.get("input_file")}
+        for path, text in text_files(table.get("input")).items():
+            names["input", *path] = text
+        for parameter, values in (table.get("matrix") or {}).items():
+            if isinstance(values, dict):
+                names["matrix", parameter] = values.get("file")
+        for path, name in names.items():
+            if name is None:
+                continue
+            if is_template(name):
+                raise UsageError(
+                    f"{loaded.path}: a template names the file {name}, so that it is not known "
+                    "which files belong to the spec: write a table of jobs for each of them"
+                )
+            yield loaded.folder((*place, *path)) / name

@@ -57,7 +57,7 @@ class InputTemplate:
             path for path, text in templates_in(table) if LATE & compiled_at(path, text).names
         )
         self._read_text = read_text
-        names = _text_files(table)
+        names = text_files(table)
         fixed = [path for path, name in names.items() if not is_template(name)]
         self._moving_texts = [path for path in names if path not in fixed]
         for path in self._moving_texts:
@@ -113,7 +113,7 @@ def table_over(below: Mapping[str, Any] | None, above: Any) -> Any:
     return {**below, **above} if below else above
 
 
-def _text_files(table: Any) -> dict[FieldPath, str]:
+def text_files(table: Any) -> dict[FieldPath, str]:
     """The name in each `{ text_file = NAME }` of a table, by the place of that inner table."""
     return {
         path[:-1]: text
