@@ -23,7 +23,7 @@ from orchestrator.model.jobs import Demand, Job, Target, TargetKind
 from orchestrator.specfile.diagnostics import show
 from orchestrator.specfile.jobs.defaults import Merged, merge, take_out_misfits
 from orchestrator.specfile.jobs.input_files import InputFiles
-from orchestrator.specfile.jobs.job_factory import CellMistake, JobMaker
+from orchestrator.specfile.jobs.job_factory import FILE_FIELDS, CellMistake, JobMaker
 from orchestrator.specfile.jobs.shown_params import shown_params, used_names
 from orchestrator.specfile.load import LoadedSpec
 from orchestrator.specfile.model import JobTable, Spec
@@ -63,8 +63,7 @@ def item_sweeps(
             for _ in take_out_misfits(merged):
                 pass
             folders = {
-                name: str(loaded.folder(merged.place(name)).absolute())
-                for name in ("input", "input_file")
+                name: str(loaded.folder(merged.place(name)).absolute()) for name in FILE_FIELDS
             }
             with suppress(LookupError, TemplateMistake):
                 sweeps.append(_sweep(spec, merged, rows, values, folders))

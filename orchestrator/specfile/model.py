@@ -148,7 +148,8 @@ class RuleTable(Table):
     input: dict[str, JsonValue] | None = None
     """
     Fields of the input that the next runs have instead of those of the job, such as
-    `{ proxy = { useApifyProxy = true } }`. Goes with `do = "restart"` and an input as a table.
+    `{ proxy = { useApifyProxy = true } }`; a `{ text_file = NAME }` in it is the text of a file.
+    Goes with `do = "restart"` and an input as a table.
     """
 
 

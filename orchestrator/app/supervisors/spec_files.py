@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from orchestrator.app.supervisors.installation import env_names_in
 from orchestrator.errors import UsageError
@@ -79,8 +80,12 @@ def _data_files(loaded: LoadedSpec) -> Iterator[Path]:
     jobs = ((("jobs", number), table) for number, table in enumerate(data["jobs"]))
     for place, table in ((("defaults",), data.get("defaults") or {}), *jobs):
         names: dict[FieldPath, str | None] = {("input_file",): table.get("input_file")}
-        for path, text in text_files(table.get("input")).items():
-            names["input", *path] = text
+        inputs: dict[FieldPath, Any] = {("input",): table.get("input")}
+        for index, rule in enumerate(table.get("rules") or ()):
+            inputs["rules", index, "input"] = rule.get("input")
+        for part, tree in inputs.items():
+            for path, text in text_files(tree).items():
+                names[*part, *path] = text
         for parameter, values in (table.get("matrix") or {}).items():
             if isinstance(values, dict):
                 names["matrix", parameter] = values.get("file")

@@ -57,6 +57,8 @@ OPTIONS = ("timeout_secs", "memory_mbytes", "max_items", "max_total_charge_usd",
            "restart_on_error", "build", "force_permission_level")  # fmt: skip
 PLAIN = ("output_record_key", "wait_for_finish_secs", "retries", "priority", "abort_after_factor")
 """Fields that `Job` has under the same name."""
+FILE_FIELDS = ("input", "input_file", "rules")
+"""Fields that name files."""
 MOST_PARTS = 1024
 """How many different settings of the cells of a sweep are cached."""
 
@@ -79,7 +81,7 @@ class JobMaker:
     Args:
         merged: the table over the defaults, without mistakes so far.
         params: the parameters of the spec that reports show.
-        folders: by `input` and `input_file`, the folder that file names in it are relative to.
+        folders: by each of `FILE_FIELDS`, the folder that file names in it are relative to.
         pools: the names of all pools.
         unkept: parameters that reports do not show.
 
@@ -113,7 +115,9 @@ class JobMaker:
         self._mode = Mode(fields.get("mode") or Mode.ASYNC)
         self._collect = collect_plan(fields.get("collect"), self._mode)
         self._expect = _expectation(fields.get("expect"))
-        self._rules = tuple(map(_rule, fields.get("rules") or ()))
+        self._plain_rules = tuple(map(_rule, fields.get("rules") or ()))
+        self._rule_inputs = self._rule_input_templates()
+        self._rules = () if "rules" in self._moving else self._made_rules({})
         self._parts = {} if self._shifting else self._parts_of({})
         self._known_parts: dict[bytes, dict[str, Any]] = {}
 
@@ -162,13 +166,28 @@ class JobMaker:
         return found
 
     def _rules_of(self, values: Values) -> tuple[Rule, ...]:
-        if "rules" not in self._moving:
-            return self._rules
-        rendered = self._at("rules", self._moving["rules"], values)
-        return tuple(
-            replace(rule, input=orjson.dumps(one["input"]).decode()) if one else rule
-            for rule, one in zip(self._rules, rendered, strict=True)
-        )
+        return self._made_rules(values) if "rules" in self._moving else self._rules
+
+    def _made_rules(self, values: Values) -> tuple[Rule, ...]:
+        made = list(self._plain_rules)
+        for index, template in self._rule_inputs.items():
+            body = self._at(("rules", index, "input"), template.make, values).body or b""
+            made[index] = replace(made[index], input=body.decode())
+        return tuple(made)
+
+    def _rule_input_templates(self) -> dict[int, InputTemplate]:
+        """The compiled `input` of each rule that has one, by its place."""
+        return {
+            index: self._at(
+                ("rules", index, "input"), InputTemplate, rule.input, self._reader("rules")
+            )
+            for index, rule in enumerate(self._merged.fields.get("rules") or ())
+            if rule.input is not None
+        }
+
+    def _reader(self, name: str) -> Callable[[str], str]:
+        """Reads the texts that a field names."""
+        return lambda text_file: self._files.text(self._folders[name] / text_file)
 
     def _told(self, cell: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         params = {**self._params, **cell}
@@ -186,12 +205,15 @@ class JobMaker:
                 found[name] = render
         return found
 
-    def _at(self, name: str, make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a step; turns its mistake into one of a field."""
+    def _at(
+        self, name: str | FieldPath, make: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Runs a step; turns its mistake into one of a field, or of a part of it."""
         try:
             return make(*args, **kwargs)
         except TemplateMistake as mistake:
-            place = self._merged.place(name, *mistake.path)
+            part = (name,) if isinstance(name, str) else name
+            place = self._merged.place(*part, *mistake.path)
             raise CellMistake([(place, str(mistake))]) from mistake
 
     def _rendered(self, name: str, values: Values) -> Any:
@@ -211,10 +233,8 @@ class JobMaker:
         below = None
         if "input_file" in self._merged.fields and not self._has_own_file:
             below = self._at("input_file", self._table_below, {})
-        table, home = self._merged.fields["input"], self._folders["input"]
-        return self._at(
-            "input", InputTemplate, table, lambda name: self._files.text(home / name), below
-        )
+        table = self._merged.fields["input"]
+        return self._at("input", InputTemplate, table, self._reader("input"), below)
 
     def _input_of(self, values: Values) -> JobInput:
         if self._input is not None:
@@ -329,10 +349,10 @@ def _expectation(table: ExpectTable | None) -> Expectation | None:
 
 
 def _rule(table: RuleTable) -> Rule:
-    given = table.model_dump(exclude_none=True)
+    """A rule without the input that it changes, which may differ between jobs."""
+    given = table.model_dump(exclude_none=True, exclude={"input"})
     many = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    changes = None if table.input is None else orjson.dumps(table.input).decode()
-    return Rule(**{**given, **many, "do": Action(table.do), "input": changes})
+    return Rule(**{**given, **many, "do": Action(table.do)})
 
 
 def _as_given(name: str, value: Any) -> Any:

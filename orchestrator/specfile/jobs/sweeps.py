@@ -17,7 +17,7 @@ from orchestrator.specfile.jobs.checks import (
 from orchestrator.specfile.jobs.defaults import Merged, merge, take_out_misfits
 from orchestrator.specfile.jobs.input_files import InputFiles
 from orchestrator.specfile.jobs.item_checks import check_item_rows, item_rows_of
-from orchestrator.specfile.jobs.job_factory import CellMistake, JobMaker
+from orchestrator.specfile.jobs.job_factory import FILE_FIELDS, CellMistake, JobMaker
 from orchestrator.specfile.jobs.shown_params import used_names
 from orchestrator.specfile.load import LoadedSpec
 from orchestrator.specfile.mistakes import Mistakes
@@ -162,7 +162,7 @@ class SweepMaker:
                 if name in loaded.spec.params or name in used
             },
             files=self._files,
-            folders={name: loaded.folder(merged.place(name)) for name in ("input", "input_file")},
+            folders={name: loaded.folder(merged.place(name)) for name in FILE_FIELDS},
             pools=loaded.spec.pools,
             unkept=matrix.unkept,
         )

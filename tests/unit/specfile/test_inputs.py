@@ -142,6 +142,21 @@ def test_rule_with_an_impossible_input_is_a_mistake(
     assert any(message in mistake for mistake in mistakes_of(tmp_path, text))
 
 
+def test_rule_changes_an_input_by_texts_of_files(tmp_path: Path) -> None:
+    """The input of a rule names files as the input of its job; the spec and a mistake say where."""
+    (tmp_path / "again.js").write_text("() => {{ 1 }}")
+    (tmp_path / "2.js").write_text("two")
+    text = MINIMAL.replace('"one"', '"{{ n }}"') + (
+        "input = { a = 0 }\nmatrix = { n = [2] }\n"
+        'rules = [{ input = { a = [{ text_file = "again.js" }] } }, '
+        '{ input = { a = { text_file = "{{ n }}.js" } } }]\n'
+    )
+    (job,) = jobs_of(tmp_path, text)
+    assert [rule.input for rule in job.rules] == ['{"a":["() => {{ 1 }}"]}', '{"a":"two"}']
+    (mistake,) = mistakes_of(tmp_path, text.replace("again.js", "none.js"))
+    assert "rules[0].input.a[0].text_file" in mistake
+
+
 def test_rule_changes_an_input_by_values_of_the_cell(tmp_path: Path) -> None:
     """The input of a rule has templates as the input of its job."""
     text = MINIMAL.replace('"one"', '"{{ n }}"') + (

@@ -15,7 +15,7 @@ ACTOR = '[batch]\nname = "b"\n[[jobs]]\nname = "{{ n }}"\nactor = "me/actor"\n'
 
 def loaded_files(folder: Path, table: str) -> dict[str, str]:
     """The files of a spec, with the given lines of its table of jobs."""
-    for name in ("base.json", "page.js", "lib.js", "rows.csv", "n.txt"):
+    for name in ("base.json", "page.js", "lib.js", "again.js", "rows.csv", "n.txt"):
         (folder / name).write_text(f"text of {name}")
     (folder / "s.toml").write_text(ACTOR + table)
     return files_of(load_spec(folder / "s.toml", output=folder / "output"))
@@ -27,9 +27,12 @@ def test_every_file_that_a_spec_reads_goes_with_it(tmp_path: Path) -> None:
         tmp_path,
         'input_file = "base.json"\n'
         'input = { page = { text_file = "page.js" }, all = [{ text_file = "lib.js" }] }\n'
+        'rules = [{ status = "FAILED", input = { page = { text_file = "again.js" } } }]\n'
         'matrix = { n = { file = "n.txt" }, rows = { file = "rows.csv" } }\n',
     )
-    assert set(found) == {"s.toml", "base.json", "page.js", "lib.js", "n.txt", "rows.csv"}
+    assert set(found) == {
+        "s.toml", "base.json", "page.js", "lib.js", "again.js", "n.txt", "rows.csv",
+    }  # fmt: skip
     assert found["page.js"] == "text of page.js"
 
 
