@@ -18,7 +18,6 @@ from typing import Concatenate, ParamSpec, TypeVar
 from orchestrator.errors import BatchNotFound, OrchestratorError
 from orchestrator.ledger import stores
 from orchestrator.ledger.definitions import job_of, job_values
-from orchestrator.ledger.records import REMOVED
 from orchestrator.ledger.rows import batch_of, plan_text, run_values, stored
 from orchestrator.ledger.store import BatchMade, LeaseLost, Row, Store, Undone
 from orchestrator.model.batches import Batch, BatchPlan, BatchState
@@ -29,6 +28,9 @@ from orchestrator.model.states import JobStatus
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+REMOVED = "removed from the spec"
+"""Why a job is skipped that a changed spec no longer has."""
 
 
 def amendment(change: Callable[Concatenate[Store, P], T]) -> Callable[Concatenate[Path, P], T]:

@@ -18,9 +18,6 @@ from orchestrator.model.proofs import Proof
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.states import CLOSED_ATTEMPT_STATES, AttemptState, JobStatus
 
-REMOVED = "removed from the spec"
-"""Why a job is skipped that a changed spec no longer has."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSnapshot:
@@ -120,11 +117,6 @@ class JobReport:
     is_unread: bool
     datasets: tuple[OtherDataset, ...]
     remedy: Remedy = NO_REMEDY
-
-    @property
-    def is_removed(self) -> bool:
-        """Whether an accepted change of the spec has removed the job while it waited."""
-        return self.status is JobStatus.SKIPPED and self.error == REMOVED
 
     @property
     def sent(self) -> Job:

@@ -73,7 +73,6 @@ def _failed(folder: Path, selection: Selection) -> list[JobReport]:
             report
             for report in reader.reports()
             if report.status in FAILED_JOB_STATUSES
-            and not report.is_removed
             and selection.matches(report.job.key, report.status, report.job.tags)
         ]
 
@@ -84,13 +83,10 @@ def _left_code(folder: Path) -> int:
         batch, counts = reader.batch(), reader.jobs_by_status()
         if batch.state is BatchState.ENDED and batch.exit_code == 0:
             return 0
-        removed = sum(report.is_removed for report in reader.reports())
-    failed = sum(counts.get(status, 0) for status in FAILED_JOB_STATUSES) - removed
+    failed = sum(counts.get(status, 0) for status in FAILED_JOB_STATUSES)
     if failed:
         write_lines(f"jobs that failed and are not selected: {failed}", sys.stderr)
-    if removed:
-        write_lines(f"jobs that were removed from the spec: {removed}", sys.stderr)
-    if not failed and not removed:
+    else:
         say_not_whole(folder)
     return 1
 
