@@ -6,10 +6,8 @@ import argparse
 import json
 import sys
 from functools import cache
-from pathlib import Path
 
 from orchestrator.app.setup.settings import Settings, load_settings, unknown_variables
-from orchestrator.errors import ConfigError
 from orchestrator.event_log import configure_logs
 from orchestrator.ledger.location import configure as configure_ledgers
 from orchestrator.model.selection import Choice
@@ -24,8 +22,6 @@ def settings_of(options: argparse.Namespace) -> Settings:
     Raises:
         ConfigError: with every problem.
     """
-    # First, because relative paths of settings depend on the working folder.
-    _check_working_folder()
     names = ("output", "ledger", "max_runs", "log_format", "log_level", "metrics_file")
     flags = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     settings = load_settings(config=options.config, flags=flags)
@@ -39,19 +35,6 @@ def settings_of(options: argparse.Namespace) -> Settings:
 def choice_of(options: argparse.Namespace) -> Choice:
     """The jobs of a spec that the command line selects."""
     return Choice(select=options.select, exclude=options.exclude, limit=options.limit)
-
-
-def _check_working_folder() -> None:
-    """Refuses a working folder that is deleted, or whose path is not text."""
-    try:
-        str(Path.cwd()).encode()
-    except FileNotFoundError as error:
-        raise ConfigError("the working folder was deleted: change to another one") from error
-    except UnicodeEncodeError as error:
-        raise ConfigError(
-            f"the path of the working folder, {str(Path.cwd())!r}, is not UTF-8 text: rename it, "
-            "or change to another one"
-        ) from error
 
 
 @cache

@@ -184,3 +184,19 @@ async def test_second_batch_of_a_name_is_refused_while_the_first_runs(
             await made().run()
         other = [simulated("slow", duration_secs=0)]
         assert (await Batch(name="shops", jobs=other, concurrent=True).run()).succeeded
+
+
+@pytest.mark.parametrize("name", ["deleted", "\udcff"])
+def test_working_folder_that_no_path_can_have_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A program gets the words of the command before anything starts."""
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    if name == "deleted":
+        folder.rmdir()
+    with pytest.raises(ConfigError, match="working folder"):
+        made(output=tmp_path, token="none").run_sync()
+    with pytest.raises(ConfigError, match="working folder"):
+        Batch.open("shops", output=tmp_path)

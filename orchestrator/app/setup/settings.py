@@ -45,6 +45,7 @@ from orchestrator.app.setup.settings_sources import (
     PREFIX,
     ConfigFile,
     Environment,
+    check_working_folder,
     find_config,
     parse_config,
     place_in,
@@ -298,6 +299,8 @@ def load_settings(
     Raises:
         ConfigError: with every problem and its place.
     """
+    # First, because relative paths of settings depend on the working folder.
+    check_working_folder()
     path = config or find_config()
     file = {} if path is None else parse_config(path)
     problems = [] if path is None else _unknown_in(path, file)

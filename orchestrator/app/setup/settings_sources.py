@@ -81,6 +81,24 @@ def unknown_variables_of(known: Collection[str]) -> list[str]:
     )
 
 
+def check_working_folder() -> None:
+    """
+    Refuses a working folder that is deleted, or whose path is not text.
+
+    Raises:
+        ConfigError.
+    """
+    try:
+        str(Path.cwd()).encode()
+    except FileNotFoundError as error:
+        raise ConfigError("the working folder was deleted: change to another one") from error
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"the path of the working folder, {str(Path.cwd())!r}, is not UTF-8 text: rename it, "
+            "or change to another one"
+        ) from error
+
+
 def find_config() -> Path | None:
     """
     The config file of the working folder, or the user's own; None if there is none.
