@@ -113,6 +113,7 @@ WORDS = {
 OTHERWISE = {
     "forget_findings": "DELETE FROM findings",
     "share_lock": "SELECT 1 AS is_ours",
+    "delete_batch": "DELETE FROM batch",
     "limit_waits": "SELECT 1",
     "end_paused": "SELECT 1",
     "select_due_costs": """
