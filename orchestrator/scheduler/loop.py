@@ -188,6 +188,7 @@ class Scheduler:
 
     async def wait_for_slot(self, queued: QueuedJob) -> None:
         """See `Schedule.wait_for_slot`."""
+        self.feedback.start_waits(queued)
         resend = self._resends.add(queued.claim)
         self._admit()
         self._changed.set()

@@ -47,6 +47,14 @@ class Feedback:
     def no_run(self, queued: QueuedJob) -> None:
         """Notes that a start has no run."""
         self._usage.gate.lost_answers.end_probe()
+        self.start_waits(queued)
+
+    def start_waits(self, queued: QueuedJob) -> None:
+        """
+        Notes that a start has no run, and waits before it is sent again.
+
+        The one trial of a paused Actor would otherwise wait for its own result.
+        """
         if queued.claim.target is not None:
             self._usage.gate.breaker.not_started(queued.claim.target, queued.seq)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -41,6 +41,7 @@ NO_FAILURE_STOPS = FailureCount(None, 1)
 TOO_LOW = PermanentError("give at least $0.5", status=400, error_type=CAP_BELOW_FLOOR)
 LATER = TransientError("later")
 LATER.retry_after_secs = 500.0
+SEARCH_SECS = 45.0
 Start = Callable[[Attempt], Run]
 
 
@@ -75,6 +76,7 @@ class ScriptedPlatform(FakeFinder, WholeClient):
         collect_secs: how long it takes to collect what a run made.
         aborts: the jobs whose runs we abort.
         leaves: the jobs whose runs cannot be aborted, and stay live.
+        resends: the jobs whose starts are lost, and sent again after the search for their runs.
         collecting_fails_with: raised by each download.
         retries: by job, the delay between its first run, which failed, and the next attempt.
         begun: when which attempts began.
@@ -91,6 +93,7 @@ class ScriptedPlatform(FakeFinder, WholeClient):
         self.retries: dict[int, float] = {}
         self.aborts: set[int] = set()
         self.leaves: set[int] = set()
+        self.resends: set[int] = set()
         self.stops_batch = False
         self.collecting_fails_with: PlatformError | None = None
         self.collecting = 0
@@ -120,7 +123,12 @@ class ScriptedPlatform(FakeFinder, WholeClient):
         delay = self.retries.get(seq)
         return () if delay is None else (Rule(max=2, backoff_secs=delay),)
 
-    async def start(self, attempt: Attempt, **_more: object) -> Run:
+    async def start(
+        self, attempt: Attempt, *, wait_for_slot: Callable[[], Awaitable[None]], **_more: object
+    ) -> Run:
+        if attempt.job.seq in self.resends:
+            await anyio.sleep(SEARCH_SECS)
+            await wait_for_slot()
         self.begun.append((attempt.job.seq, anyio.current_time()))
         starts = self.starts.get(attempt.job.seq, [succeed])
         return (starts.pop(0) if len(starts) > 1 else starts[0])(attempt)

@@ -25,6 +25,7 @@ from tests.support.builders import make_run
 from tests.support.virtual_time import run_virtual
 from tests.unit.scheduler.scripted_platform import (
     LATER,
+    SEARCH_SECS,
     TARGET,
     TOO_LOW,
     ScriptedPlatform,
@@ -233,6 +234,15 @@ def test_refused_trial_of_a_paused_actor_is_followed_by_another() -> None:
     play(scheduler_of(platform, range(8), max_runs=1))
     assert platform.at(6) == [pytest.approx(110)]
     assert platform.collected.keys() >= {"run6-1", "run7-1"}
+
+
+def test_trial_of_a_paused_actor_whose_start_was_lost_is_sent_again() -> None:
+    """It does not wait for its own result: the search has shown that there is no run."""
+    platform = ScriptedPlatform({seq: [fail] for seq in range(5)})
+    platform.resends = {5}
+    play(scheduler_of(platform, range(8), max_runs=1))
+    assert platform.at(5) == [pytest.approx(110 + SEARCH_SECS)]
+    assert platform.collected.keys() >= {"run5-1", "run6-1", "run7-1"}
 
 
 def test_starts_wait_while_too_many_ended_runs_wait_for_a_download() -> None:
