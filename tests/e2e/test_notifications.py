@@ -342,6 +342,20 @@ def test_retry_that_succeeds_is_pinged(calls: NotifiedCalls) -> None:
     assert calls.receiver.pings == ["start", "1", "start", ""]
 
 
+def test_retry_in_which_another_job_fails_is_announced(calls: NotifiedCalls) -> None:
+    """As many failed jobs as before are other news, if they are other jobs."""
+    more = (
+        '[[jobs]]\nname = "of-{{ i }}"\nactor = "orchestrator/simulated"\n'
+        'input = { outcome = "FAILED" }\n'
+        'matrix = { rows = { needs = "job-1", fields = { i = "index" } } }\n'
+    )
+    calls.write(more=more, fail_attempts=1, note="its own")
+    calls.call()
+    assert calls.command.run("retry", "night").code == 1
+    _, second = calls.receiver.notifications
+    assert second["title"] == "night: 1 of 2 jobs failed"
+
+
 def test_each_day_of_a_backfill_is_announced_and_the_worst_code_stays(calls: NotifiedCalls) -> None:
     """A later success does not hide the failure of an earlier day."""
     calls.write(outcome="{{ 'FAILED' if date == '2020-01-01' else 'SUCCEEDED' }}")

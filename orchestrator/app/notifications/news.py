@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from orchestrator.model.batches import NotifyWhen
 
@@ -30,7 +31,9 @@ class Ending:
     @property
     def key(self) -> str:
         """Equal for endings that are the same news."""
-        return f"{self.exit_code} {self.stop_kind or '-'} {len(self.failed)}"
+        failed = "\n".join(f"{key} {status}" for key, status in sorted(self.failed.items()))
+        digest = sha256(failed.encode()).hexdigest()[:16]
+        return f"{self.exit_code} {self.stop_kind or '-'} {len(self.failed)} {digest}"
 
 
 def is_worth_a_notification(on: NotifyWhen, now: Ending, before: Ending | None) -> bool:

@@ -48,6 +48,6 @@ def test_change_compares_codes_reasons_and_failed_jobs(
 
 
 def test_equal_news_has_one_key() -> None:
-    """Restarts with the same failure are one message; another code is a new one."""
-    assert ONE.key == OTHER.key
-    assert len({FINE.key, ONE.key, STOPPED.key}) == 3
+    """Restarts with the same failure are one message; another code or another job is a new one."""
+    assert ONE.key == Ending(exit_code=1, failed=dict(ONE.failed)).key
+    assert len({FINE.key, ONE.key, OTHER.key, STOPPED.key}) == 4
