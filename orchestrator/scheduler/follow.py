@@ -61,7 +61,7 @@ class _Followed:
         waited_secs: how long after its creation it was last seen to wait for its place.
         scope: of what it waits for: a poll, an abort or a pause. None before the first one.
         abort_because: why the run must be aborted; None when it must not.
-        is_abandoned: whether the platform refuses to abort it with all other runs.
+        stays_live: whether the platform has not aborted it, although it was asked to.
     """
 
     attempt: Attempt
@@ -72,7 +72,7 @@ class _Followed:
     scope: anyio.CancelScope | None = None
     abort_because: str | None = None
     is_aborted: bool = False
-    is_abandoned: bool = False
+    stays_live: bool = False
     straggles: bool = False
 
 
@@ -119,8 +119,8 @@ class Follower:
         Waits until a run has ended, and records that.
 
         Returns:
-            the ended run; None when `give_up_waits` was called, or when the platform refuses to
-            abort the run while all runs are aborted.
+            the ended run; None when `give_up_waits` was called, or when the platform does not abort
+            the run while all runs are aborted.
 
         Raises:
             PlatformError: the run cannot be read.
@@ -134,7 +134,7 @@ class Follower:
         self._aborting = self._aborting or because
         for followed in self._followed:
             # One that is aborted already waits for its end, or for the answer to that request.
-            if followed.scope is not None and not followed.is_aborted:
+            if followed.scope is not None and followed.is_aborted == followed.stays_live:
                 followed.scope.cancel()
 
     def give_up_waits(self) -> None:
@@ -176,7 +176,7 @@ class Follower:
             while not self._has_given_up:
                 asked = loop_time()
                 ended = await self._poll(followed)
-                if ended is not None or followed.is_abandoned:
+                if ended is not None or self._is_left(followed):
                     return ended
                 if followed.abort_because is None and not self._has_given_up:
                     with anyio.CancelScope() as followed.scope:
@@ -214,9 +214,9 @@ class Follower:
             # Noted before the request, because one request for an abort is enough.
             followed.abort_because, followed.is_aborted = because, True
             with anyio.CancelScope() as followed.scope:
-                followed.is_abandoned = not await self._abort(run) and self.is_aborting
+                followed.stays_live = not await self._abort(run)
         # Nothing is awaited from here to the poll, so `give_up_waits` finds its scope.
-        if self._has_given_up or followed.is_abandoned:
+        if self._has_given_up or self._is_left(followed):
             return None
         answer = None
         wait_secs = _poll_secs(followed, usual_secs)
@@ -240,6 +240,10 @@ class Follower:
             await self._ledger.mark_seen(attempt, facts.status, straggles=followed.straggles)
             self._observer.run_seen(facts)
         return None
+
+    def _is_left(self, followed: _Followed) -> bool:
+        """Whether a run that stays live is not waited for, because all runs are aborted."""
+        return followed.stays_live and self.is_aborting
 
     def _platform_now(self) -> datetime:
         return self._client.platform_now() or self._utc_now()
@@ -308,24 +312,32 @@ class Follower:
         Aborts a run gracefully, and at once when that takes longer than the platform allows.
 
         Returns:
-            False when the platform refuses it.
+            False when the platform refuses it, or does not do it.
         """
         try:
-            await self._client.runs.abort(run.id, gracefully=True)
-            until = loop_time() + ABORT_GRACE_SECS
-            while loop_time() < until:
-                wait_secs = math.ceil(until - loop_time())
-                answer = await self._client.runs.get(run.id, wait_secs=wait_secs, insist=True)
-                if answer.facts().is_terminal:
-                    return True
             # The platform ends a graceful abort after 30 s; a run that outlives it costs money.
-            await self._client.runs.abort(run.id)
+            for gracefully in (True, False):
+                await self._client.runs.abort(run.id, gracefully=gracefully)
+                if await self._has_ended_in_time(run):
+                    return True
         except PlatformError as error:
             if not error.costs_its_job:
                 raise
             self._observer.abort_refused(str(error))
             return False
-        return True
+        self._observer.abort_refused(f"still live {ABORT_GRACE_SECS:g} s after the second request")
+        return False
+
+    async def _has_ended_in_time(self, run: Run) -> bool:
+        """Waits for the end of a run that is aborted, as long as an abort may take."""
+        until = loop_time() + ABORT_GRACE_SECS
+        while (asked := loop_time()) < until:
+            wait_secs = math.ceil(until - asked)
+            answer = await self._client.runs.get(run.id, wait_secs=wait_secs, insist=True)
+            if answer.facts().is_terminal:
+                return True
+            await anyio.sleep_until(asked + SHORTEST_POLL_SECS)
+        return False
 
 
 def _poll_secs(followed: _Followed, usual_secs: float | None) -> int:

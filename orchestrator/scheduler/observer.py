@@ -53,7 +53,7 @@ class Observer(Protocol):
         """The answer to a start was lost, and the search for its run begins."""
 
     def abort_refused(self, error: str) -> None:
-        """The platform refuses to abort a run, which continues."""
+        """The platform does not abort a run, which continues."""
 
     def agents_hidden(self, run: Run) -> None:
         """The platform hides the mark of a start: a lost run can be found by its input only."""

@@ -113,7 +113,7 @@ class BatchEvents:
         self._log.warning("start_unconfirmed", error=error)
 
     def abort_refused(self, error: str) -> None:
-        """Warns of a run that continues because the platform refuses to abort it."""
+        """Warns of a run that continues because the platform does not abort it."""
         self._log.warning("run_not_aborted", error=error)
 
     def agents_hidden(self, run: Run) -> None:

@@ -32,6 +32,7 @@ class FakePlatform(WholeClient):
         waits: the same for single runs.
         is_polite: whether runs end when they are aborted gracefully.
         refuses: whether it refuses all aborts.
+        is_deaf: whether it accepts all aborts, and the runs continue.
         is_readable: whether runs can be read.
         answers_at_once: whether it answers each poll at once, not at the run's end.
         aborted: the runs that were aborted, each with whether gracefully, and when.
@@ -43,6 +44,7 @@ class FakePlatform(WholeClient):
     waits: dict[str, float] = field(default_factory=dict)
     is_polite: bool = True
     refuses: bool = False
+    is_deaf: bool = False
     answers_at_once: bool = False
     is_readable: bool = True
     polls: int = 0
@@ -84,7 +86,7 @@ class FakePlatform(WholeClient):
         if self.refuses:
             raise NotFound("not yours", method="POST", path="/abort", status=404)
         self.aborted.append((run_id, gracefully, anyio.current_time()))
-        if self.is_polite or not gracefully:
+        if not self.is_deaf and (self.is_polite or not gracefully):
             self.ends[run_id] = anyio.current_time()
 
 

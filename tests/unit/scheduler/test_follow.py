@@ -84,6 +84,35 @@ def test_run_that_cannot_be_aborted_is_abandoned_at_a_deadline(tmp_path: Path) -
     assert went.secs == pytest.approx(100, abs=1)
 
 
+def test_run_that_does_not_end_when_aborted_is_left_at_a_deadline(tmp_path: Path) -> None:
+    """It gets two requests and the time for both, and the command does not wait for ever."""
+    platform = FakePlatform({"long": 5000.0}, is_deaf=True)
+    went = follow(tmp_path, platform, meanwhile=lambda follower: follower.abort_runs("deadline"))
+    assert [gracefully for _, gracefully, _ in platform.aborted] == [True, False]
+    assert went.ended == {"long": None}
+    assert went.secs == pytest.approx(100 + 2 * ABORT_GRACE_SECS, abs=2)
+
+
+def test_slow_run_that_cannot_be_aborted_is_left_at_a_deadline(tmp_path: Path) -> None:
+    """A run whose abort was refused before the deadline is not waited for either."""
+    ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 5000.0}
+    went = follow(
+        tmp_path,
+        FakePlatform(ends, refuses=True),
+        meanwhile=lambda follower: follower.abort_runs("deadline"),
+        abort_after_factor=4.0,
+    )
+    assert went.ended["long"] is None
+    assert went.secs == pytest.approx(100, abs=1)
+
+
+def test_aborted_run_is_polled_once_a_second_at_most(tmp_path: Path) -> None:
+    """A platform that answers polls at once is not asked all the time."""
+    platform = FakePlatform({"stubborn": 5000.0}, is_polite=False, answers_at_once=True)
+    follow(tmp_path, platform, meanwhile=lambda follower: follower.abort_runs("deadline"))
+    assert platform.polls < 100 + 1.5 * ABORT_GRACE_SECS
+
+
 def test_slow_run_that_cannot_be_aborted_is_followed_to_its_end(tmp_path: Path) -> None:
     """If the platform refuses to abort a slow run, the run is followed to its end."""
     ends = {f"r{number}": 10.0 for number in range(5)} | {"long": 5000.0}
