@@ -229,19 +229,19 @@ def survey(home: Path) -> Survey:
         else:
             found[batch.id] = Found(folder=path, batch=batch)
     ordered = sorted(found.values(), key=lambda one: (one.number, one.batch.id), reverse=True)
-    first = _first_of(ordered)
+    first = first_of(ordered)
     if published and first is not None:
         # This machine may have learned of the batch just now. Whoever may only read, reads.
         with suppress(OSError):
-            _point_to(first)
+            _point_to(first.folder)
     return Survey(found=ordered, unreadable=unreadable, deleted=deleted)
 
 
-def _first_of(found: Sequence[Found]) -> Path | None:
-    """See `newest`."""
+def first_of(found: Sequence[Found]) -> Found | None:
+    """The newest of these batches, as `newest` means it."""
     latest = datetime.now(UTC) + EARLY
     order = sorted(found, key=lambda one: (one.batch.is_after(latest), not one.batch.is_whole))
-    return order[0].folder if order else None
+    return order[0] if order else None
 
 
 def _concerns_all(error: Exception) -> bool:
@@ -303,7 +303,8 @@ def newest(home: Path) -> Path | None:
     for one in found:
         if one.batch.is_after(latest):
             _warn(one.folder, f"its occurrence {one.batch.occurrence} is in the future")
-    return _first_of(found)
+    first = first_of(found)
+    return None if first is None else first.folder
 
 
 def batches(home: Path) -> Iterator[Path]:

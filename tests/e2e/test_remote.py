@@ -152,6 +152,16 @@ def test_only_new_files_are_uploaded_again(remote: Command, store: Store) -> Non
     assert f"{home}/jobs/job-1/notes.txt" not in store.names("bkt")
 
 
+def test_latest_at_the_store_stays_the_newest(remote: Command, store: Store) -> None:
+    """An older batch that is collected, or a selection of jobs, does not become the latest."""
+    remote.write("s.toml", sweep("night", 2, duration_secs=0, items=3))
+    run = ("run", "s.toml", "--output", "s3://bkt", "--json")
+    old, new, part = (remote.run(*run, *more).json["id"] for more in ([], [], ["--limit", "1"]))
+    for words in ([], ["collect", f"s3://bkt/night/{old}"], ["report", f"s3://bkt/night/{part}"]):
+        assert not words or remote.run(*words).code == 0
+        assert store.ask("GET", "bkt/night/latest").decode() == new
+
+
 def test_changed_reports_are_uploaded(remote: Command, store: Store) -> None:
     """Costs that become final later reach the store too; an error says if it is away."""
     remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3, cost_usd=0.5))

@@ -20,7 +20,7 @@ import anyio
 import orjson
 from anyio import to_thread
 
-from orchestrator.app.batch_folders import LATEST, LEDGER
+from orchestrator.app.batch_folders import LATEST, LEDGER, Found, first_of, survey
 from orchestrator.errors import OrchestratorError, OutputNotWritable
 from orchestrator.event_log import LOG
 from orchestrator.ledger.location import POINTER
@@ -116,8 +116,7 @@ class _Upload:
         Raises:
             NotUploaded: some files are not in the store; the next call uploads only those.
         """
-        index = self.folder / INDEX
-        seen: Seen = orjson.loads(index.read_bytes()) if index.exists() else {}
+        seen = _uploaded_of(self.folder) or {}
         found = await to_thread.run_sync(_found, self.folder)
         new = [name for name in found if seen.get(name) != found[name]]
         try:
@@ -129,7 +128,7 @@ class _Upload:
             await self._put_all([name for name in new if name == FINAL], found, seen)
             await self._point_latest()
         finally:
-            write_file(index, [orjson.dumps(seen)])
+            write_file(self.folder / INDEX, [orjson.dumps(seen)])
         return len(new)
 
     async def put(self, name: str) -> None:
@@ -204,9 +203,26 @@ class _Upload:
 
         key = f"{self.batch.name}/{LATEST}"
         try:
-            await obstore.put_async(self._store, key, self.batch.id.encode())
+            await obstore.put_async(self._store, key, self._latest().encode())
         except (obstore.exceptions.BaseError, OSError) as error:
             raise NotUploaded(f"{self.url}/{key}: {_first_line(error)}") from error
+
+    def _latest(self) -> str:
+        """The id of the newest batch beside this one whose files are in the store."""
+        home = self.folder.parent
+        beside = survey(home).found if home.name == self.batch.name else []
+        first = first_of([one for one in beside if self._is_there(one)])
+        return self.batch.id if first is None else first.batch.id
+
+    def _is_there(self, found: Found) -> bool:
+        batch = found.batch
+        if batch.id == self.batch.id:
+            return True
+        seen = _uploaded_of(found.folder)
+        if seen is not None:
+            return FINAL in seen
+        # Another machine has run it, and records that it is complete after the upload.
+        return batch.plan.remote == self.url and batch.completed_at is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,6 +280,13 @@ def _walk(folder: Path, root: Path) -> Iterator[tuple[str, list[int]]]:
         else:
             stat = path.stat()
             yield path.relative_to(root).as_posix(), [stat.st_size, stat.st_mtime_ns]
+
+
+def _uploaded_of(folder: Path) -> Seen | None:
+    """What this machine has uploaded of a batch; None if it never tried."""
+    index = folder / INDEX
+    seen: Seen | None = orjson.loads(index.read_bytes()) if index.exists() else None
+    return seen
 
 
 def _first_line(error: Exception) -> str:
