@@ -38,6 +38,27 @@ def test_interrupted_batch_continues_where_it_stopped(
     assert len(platform.runs_of(latest)) == 8
 
 
+def test_items_of_an_interrupted_batch_are_not_taken_for_all(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """A spec that reads the newest batch of a name waits until that one has all its items."""
+    item = {"n": "{{ n }}"}
+    first = sweep(jobs=2, batch="max_runs = 1", items=1, item=item, duration_secs=0.5)
+    command.write("sweep.toml", first)
+    text = sweep("next", 1, duration_secs=0)
+    column = '{ results = "sweep", column = "n" }'
+    command.write("next.toml", text.replace("{ range = [1, 1] }", column))
+    process = command.start("run", "sweep.toml")
+    latest = command.folder / "output" / "sweep" / "latest"
+    wait_until(lambda: (latest / "jobs" / "job-1" / "items.jsonl").exists(), "the first items")
+    process.terminate()
+    process.communicate()
+    refused = command.run("run", "next.toml")
+    assert (refused.code, "has not ended" in refused.err) == (2, True)
+    assert command.run("resume", "sweep").code == 0
+    assert command.run("plan", "next.toml", "--json").json["jobs"] == 2
+
+
 def test_killed_batch_continues_without_a_second_run(
     command: Command, platform: ServedPlatform
 ) -> None:

@@ -92,7 +92,7 @@ class SourceTable(Table):
     input. It may be packed by gzip or zip.
     """
     results: Text | None = None
-    """The items of another batch: `NAME` (its latest) or `NAME/ID`."""
+    """The items of another batch: `NAME` (its latest, which must have ended) or `NAME/ID`."""
     format: Literal["csv", "excel", "json", "jsonl", "parquet", "text"] | None = None
     """The format of the file. Default: by its first bytes, else by its ending."""
     encoding: Encoding = "utf-8"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import Any
 
 import orjson
 
@@ -26,6 +27,11 @@ from orchestrator.specfile.tables.file_signatures import (
 from orchestrator.specfile.tables.source_mistake import SourceMistake
 from orchestrator.specfile.text.stdin import STANDARD_INPUT, read_piped
 from orchestrator.system_errors import refuse_exhaustion
+
+LATEST = "latest"
+
+STOPPED_BY_RULES = 3
+"""The exit code of a batch that its own rules have stopped."""
 
 FORMATS = {
     ".csv": "csv",
@@ -166,13 +172,34 @@ def refuse_absent(folders: Iterable[Path]) -> None:
         )
 
 
+def facts_if_done(folder: Path) -> Mapping[str, Any] | None:
+    """
+    The summary of a batch that has ended or was stopped by its own rules; None for another one.
+
+    One that was interrupted, or whose process runs for the first time, has not all of its items.
+    """
+    summary = folder / "summary.json"
+    if not summary.is_file():
+        return None
+    facts: Mapping[str, Any] = orjson.loads(_read(summary))
+    is_done = facts["state"] == "ended" or facts["exit_code"] == STOPPED_BY_RULES
+    return facts if is_done else None
+
+
 def _results(name: str, around: Surroundings) -> Iterator[Source]:
     """The items of the jobs of a batch that succeeded, in the order of its spec."""
     output = around.output
     # Before the link is read: it may lead to a batch of which this machine learns now.
     absent = around.absent(name.partition("/")[0])
-    folder = output / name if (output / name / "jobs.jsonl").is_file() else output / name / "latest"
+    folder = output / name if (output / name / "jobs.jsonl").is_file() else output / name / LATEST
     refuse_absent(one for one in absent if os.path.realpath(one) == os.path.realpath(folder))
+    if folder.name == LATEST and folder.exists() and facts_if_done(folder) is None:
+        newest = output / name / Path(os.path.realpath(folder)).name
+        raise SourceMistake(
+            str(newest),
+            f"has not ended: wait for it, run `orchestrator resume {newest}` if it was "
+            f'interrupted, or name another batch: results = "{name}/ID"',
+        )
     listing = folder / "jobs.jsonl"
     if not listing.is_file():
         raise SourceMistake(str(output / name), "has no results: no batch of that name has ended")

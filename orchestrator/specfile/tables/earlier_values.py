@@ -17,12 +17,9 @@ import orjson
 
 from orchestrator.model.whole_pairs import read_json
 from orchestrator.specfile.sweep.matrix import ExceptTable
-from orchestrator.specfile.tables.data_source import Surroundings, refuse_absent
+from orchestrator.specfile.tables.data_source import Surroundings, facts_if_done, refuse_absent
 from orchestrator.specfile.tables.source_mistake import SourceMistake
 from orchestrator.system_errors import refuse_exhaustion
-
-STOPPED_BY_RULES = 3
-"""The exit code of a batch that its own rules have stopped."""
 
 LOCAL = "local"
 
@@ -62,12 +59,10 @@ def _digest(value: object) -> bytes:
 def _whole_batches(home: Path, *, is_local: bool) -> Iterator[Path]:
     """The folders of the batches of a name that count; none where the name has no batch yet."""
     for folder in sorted(home.iterdir()) if home.is_dir() else ():
-        summary = folder / "summary.json"
-        if folder.name.startswith(".") or folder.is_symlink() or not summary.is_file():
+        if folder.name.startswith(".") or folder.is_symlink():
             continue
-        facts = orjson.loads(_read(summary))
-        is_done = facts["state"] == "ended" or facts["exit_code"] == STOPPED_BY_RULES
-        if is_done and (facts.get("platform") == LOCAL) == is_local:
+        facts = facts_if_done(folder)
+        if facts is not None and (facts.get("platform") == LOCAL) == is_local:
             yield folder
 
 

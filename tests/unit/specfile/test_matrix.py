@@ -146,6 +146,7 @@ def test_results_of_another_batch_are_rows(tmp_path: Path, monkeypatch: pytest.M
         (batch / "jobs" / key / "items.jsonl").write_text(f'{{"url":"{key}1"}}\n{{"url":"{key}2"}}')
         lines.append(json.dumps({"key": key, "status": status}))
     (batch / "jobs.jsonl").write_text("\n".join(lines))
+    (batch / "summary.json").write_text('{"state": "ended", "exit_code": 1}')
     assert keys(tmp_path, "{{ url }}", 'url = { results = "first", column = "url" }\n') == [
         "b1", "b2", "a1", "a2",
     ]  # fmt: skip
