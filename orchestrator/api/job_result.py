@@ -17,7 +17,7 @@ from orchestrator.ledger import JobReport
 from orchestrator.model.batches import Batch
 from orchestrator.model.states import JobStatus
 from orchestrator.report.summary import status_of
-from orchestrator.results.item_source import Source, lines_of
+from orchestrator.results.item_source import NotMerged, Source, check_count, lines_of, reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,22 +49,37 @@ class Items:
 
         Raises:
             UsageError: the format is neither `jsonl` nor `json`.
-            NotMerged: the file is missing, or has another number of items than the ledger.
+            NotMerged: the file is missing, is not JSON, or has another number of items than the
+                ledger.
         """
         if not self.count:
             return
-        if self.format == "json":
-            yield from json.loads(self.path.read_bytes())
-            return
-        if self.format != "jsonl":
+        if self.format not in ("json", "jsonl"):
             raise UsageError(
                 f"{self.job}: its items are in {self.format}, which is not read here: open "
                 f'{self.path}, or set format = "jsonl" in [jobs.collect]'
             )
         source = Source(path=self.path, job=self.job, run=None, items=self.count)
-        for _, lines in lines_of(source):
+        if self.format == "json":
+            yield from self._all_of_list(source)
+            return
+        for first, lines in lines_of(source):
+            for number, line in enumerate(lines, first):
+                yield self._parsed(line, f"line {number} of {self.path.name}")
+
+    def _all_of_list(self, source: Source) -> list[Any]:
+        with reading(source):
+            text = self.path.read_bytes()
+        items: list[Any] = self._parsed(text, self.path.name)
+        check_count(source, len(items))
+        return items
+
+    def _parsed(self, text: bytes, place: str) -> Any:
+        try:
             # Not orjson: it would turn an integer of more than 64 bits into a float.
-            yield from map(json.loads, lines)
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise NotMerged(f"{self.job}: {place} cannot be read as JSON: {error}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,21 +97,41 @@ def chunks(sources: Iterable[Source], most_rows: Callable[[], int]) -> Iterator[
 def lines_of(source: Source) -> Iterator[tuple[int, list[bytes]]]:
     """The lines of a source in groups, each with the number of its first line."""
     count = 0
+    with reading(source), source.path.open("rb", buffering=BUFFER_BYTES) as file:
+        while lines := file.readlines(CHUNK_BYTES):
+            if not lines[-1].endswith(b"\n"):
+                # Writers join lines as they are, so each one needs its end.
+                lines[-1] += b"\n"
+            yield count + 1, lines
+            count += len(lines)
+    check_count(source, count)
+
+
+@contextmanager
+def reading(source: Source) -> Iterator[None]:
+    """
+    Says what to do if a file cannot be read.
+
+    Raises:
+        NotMerged.
+    """
     try:
-        with source.path.open("rb", buffering=BUFFER_BYTES) as file:
-            while lines := file.readlines(CHUNK_BYTES):
-                if not lines[-1].endswith(b"\n"):
-                    # Writers join lines as they are, so each one needs its end.
-                    lines[-1] += b"\n"
-                yield count + 1, lines
-                count += len(lines)
+        yield
     except OSError as error:
         refuse_exhaustion(error)
         raise NotMerged(
             f"{source.job}: {source.path.name} cannot be read ({error.strerror}): run "
             "`orchestrator collect` to download it again"
         ) from error
-    # A file that was cut or replaced must not become a table that lacks rows.
+
+
+def check_count(source: Source, count: int) -> None:
+    """
+    Refuses a file that was cut or replaced: it must not become a table that lacks rows.
+
+    Raises:
+        NotMerged.
+    """
     if count != source.items:
         raise NotMerged(
             f"{source.job}: {source.path.name} has {count} items, but the ledger counts "

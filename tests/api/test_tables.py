@@ -138,10 +138,19 @@ def test_items_in_another_format_are_refused_in_words(emulator: EmulatorHandle) 
     assert result.jobs[0].items.path.read_text().count("\n") >= 2
 
 
-def test_lost_items_are_no_shorter_list(emulator: EmulatorHandle) -> None:
-    """A file that was cut is an error, not fewer items."""
-    result = Batch(name="shops", jobs=[sweep([3])]).run_sync()
-    path = result.jobs[0].items.path
-    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
-    with pytest.raises(NotMerged, match="has 1 items, but the ledger counts 3"):
-        list(result.items())
+@pytest.mark.parametrize("form", ["jsonl", "json"])
+def test_lost_items_are_no_shorter_list(emulator: EmulatorHandle, form: str) -> None:
+    """A file that was cut is an error, not fewer items; the words name the job and the file."""
+    job = simulated("shop", items=3, collect_={"format": form})
+    items = Batch(name="shops", jobs=[job]).run_sync().jobs[0].items
+    one, cut = ("[{}]", "[{}") if form == "json" else ("{}\n", "{}\n{}\n{")
+    assert len(list(items)) == 3
+    items.path.write_text(one)
+    with pytest.raises(NotMerged, match=rf"items.{form} has 1 items, but the ledger counts 3"):
+        list(items)
+    items.path.write_text(cut)
+    with pytest.raises(NotMerged, match=rf"^shop: .*items.{form} cannot be read as JSON: "):
+        list(items)
+    items.path.unlink()
+    with pytest.raises(NotMerged, match=r"cannot be read \(No such file or directory\)"):
+        list(items)
