@@ -139,3 +139,20 @@ def test_records_are_counted(command: Command, platform: ServedPlatform) -> None
     command.write("n.toml", sweep("n", 1, duration_secs=0, job='collect = { records = ["no"] }'))
     assert command.run("run", "n.toml").code == 0
     assert command.run("verify", "n").code == 0
+
+
+def test_logs_says_why_a_job_has_no_run(command: Command, platform: ServedPlatform) -> None:
+    """A job that never starts, and a batch that nobody runs, are not waited for."""
+    later = '[[jobs]]\nname = "later"\nactor = "orchestrator/simulated"\nneeds = ["job-1"]\n'
+    command.write("s.toml", sweep("kept", 1, outcome="FAILED") + later)
+    assert command.run("run", "s.toml").code == 1
+    skipped = command.run("logs", "kept", "later", "-f")
+    assert (skipped.code, "later has no run: it is SKIPPED" in skipped.err) == (2, True)
+    command.write("s.toml", sweep("kept", 2, batch="max_runs = 1", duration_secs=20))
+    before = len(platform.runs())
+    process = command.start("run", "s.toml")
+    wait_until(lambda: len(platform.runs()) > before, "a run")
+    process.terminate()
+    process.communicate()
+    left = command.run("logs", "kept", "job-2", "-f")
+    assert (left.code, "no process runs the batch: orchestrator resume" in left.err) == (2, True)

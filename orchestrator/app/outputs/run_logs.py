@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 
 from orchestrator.apify import ApifyClient
-from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import UsageError
 from orchestrator.ledger import LedgerReader
@@ -34,7 +34,7 @@ async def log_of(folder: Path, key: str, context: BatchContext) -> AsyncIterator
     with LedgerReader(folder / LEDGER) as reader:
         batch, report = reader.batch(), _report(reader, folder, key)
     if report.run_id is None:
-        raise UsageError(f"{report.job.key} has no run yet; with -f, logs waits for it")
+        raise UsageError(f"{report.job.key} has no run{_why(folder, report)}")
     collected = anyio.Path(folder / "jobs" / report.job.key / "log.txt")
     if report.state is AttemptState.SETTLED and await collected.is_file():
         yield await collected.read_bytes()
@@ -104,6 +104,15 @@ class _Following:
                 if position > skipped:
                     self.printed[report.run_id] = position
                     yield piece[max(0, len(piece) - (position - skipped)) :]
+
+
+def _why(folder: Path, report: JobReport) -> str:
+    """Why a job has no run, and what to do."""
+    if report.status in SETTLED_JOB_STATUSES:
+        return f": it is {report.status}"
+    if is_held(folder):
+        return " yet; with -f, logs waits for it"
+    return f", and no process runs the batch: orchestrator resume {display(folder)}"
 
 
 def _report(reader: LedgerReader, folder: Path, key: str) -> JobReport:
