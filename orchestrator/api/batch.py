@@ -138,7 +138,8 @@ class Batch(BatchFiles):
             LedgerCorrupt, LedgerVersionMismatch: it cannot be read.
         """
         options: BatchOptions = {} if output is None else {"output": output}
-        return opened(find_batch(settings_of_options(options).output, str(batch)))
+        # Absolute, because a program may change its working folder.
+        return opened(find_batch(settings_of_options(options).output, str(batch)).absolute())
 
     async def run(self, on_event: Callable[[Event], None] | None = None) -> BatchResult:
         """

@@ -154,3 +154,14 @@ def test_lost_items_are_no_shorter_list(emulator: EmulatorHandle, form: str) -> 
     items.path.unlink()
     with pytest.raises(NotMerged, match=r"cannot be read \(No such file or directory\)"):
         list(items)
+
+
+def test_batch_of_a_store_is_found_from_any_folder(
+    emulator: EmulatorHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that changes its working folder reads on, as with any other batch."""
+    Batch(name="shops", jobs=[sweep([2])], output="output/.remote/s3%3A%2F%2Fbkt").run_sync()
+    result = Batch.open("s3://bkt/shops")
+    monkeypatch.chdir("/")
+    assert result.folder.is_relative_to(tmp_path)
+    assert len(list(result.items())) == 2
