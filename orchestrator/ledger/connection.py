@@ -237,7 +237,7 @@ def connect(path: Path) -> LedgerConnection:
     """
     connection = _connect(path, "rw")
     with _closing_on_error(connection):
-        _migrate(connection, _check(connection, path))
+        _migrate(connection, _check(connection, path), path)
         row = connection.query("select_owner").fetchone()
         connection.owners = frozenset({row["owner"]} if row else ())
         connection.confirm()
@@ -259,7 +259,7 @@ def connect_read_only(path: Path) -> LedgerConnection:
     with _closing_on_error(connection):
         version = _check(connection, path)
         if version < len(migrations()):
-            return _migrated_copy(connection, version)
+            return _migrated_copy(connection, version, path)
     return connection
 
 
@@ -277,14 +277,14 @@ def connect_briefly(path: Path) -> LedgerConnection:
     return connection
 
 
-def _migrated_copy(connection: LedgerConnection, version: int) -> LedgerConnection:
+def _migrated_copy(connection: LedgerConnection, version: int, path: Path) -> LedgerConnection:
     copy = sqlite3.connect(
         ":memory:", isolation_level=None, check_same_thread=False, factory=LedgerConnection
     )
     with _closing_on_error(copy), closing(connection):
         connection.backup(copy)
         copy.row_factory = sqlite3.Row
-        _migrate(copy, version)
+        _migrate(copy, version, path)
     return copy
 
 
@@ -333,10 +333,18 @@ def _check_identity(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def _migrate(connection: LedgerConnection, version: int) -> None:
+def _migrate(connection: LedgerConnection, version: int, path: Path) -> None:
     missing = migrations()[version:]
     if missing:
-        _apply(connection, missing)
+        try:
+            _apply(connection, missing)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            raise LedgerCorrupt(
+                f"{path}: it has not the tables of its version {version} ({error}); it is "
+                "left as it is: use the version that made it"
+            ) from error
 
 
 def _apply(connection: LedgerConnection, scripts: Sequence[str]) -> None:

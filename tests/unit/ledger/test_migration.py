@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import LedgerCorrupt
 from orchestrator.ledger import LedgerReader, create_ledger
 from orchestrator.ledger.connection import connect
 from orchestrator.ledger.definitions import job_values
@@ -46,6 +48,22 @@ def make_old_ledger(path: Path, version: int, state: str = "finished") -> None:
             (state,),
         )
         db.commit()
+
+
+@pytest.mark.parametrize("open_it", [connect, LedgerReader])
+def test_ledger_with_other_tables_is_refused(
+    open_it: Callable[[Path], object], tmp_path: Path
+) -> None:
+    """An unpublished version may have made it; it is left as it is."""
+    path = tmp_path / "ledger.sqlite"
+    make_old_ledger(path, 1)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE attempts RENAME COLUMN run_status TO status_of_run")
+        db.commit()
+    with pytest.raises(LedgerCorrupt, match="not the tables of its version 1"):
+        open_it(path)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
