@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 from tests.support.command import Command, ServedPlatform, sweep
 
 
@@ -99,3 +101,22 @@ def test_plan_compares_jobs_of_items(command: Command) -> None:
     command.write("s.toml", text.replace("input = { duration_secs = 0.01 }", "input = {}"))
     other = command.run("plan", "s.toml", "--diff", "p", "--json").json["diff"]
     assert sorted(other["changed"]) == [f"item-job-{n}-{i}" for n in (1, 2) for i in (0, 1)]
+
+
+def test_plan_counts_no_runs_of_jobs_that_reuse_results(command: Command) -> None:
+    """They cost nothing; the same job with older results, or without its files, runs again."""
+    text = sweep("p", 4, job='reuse = "1h"', duration_secs=0.01, cost_usd=0.5, items=1)
+    command.write("s.toml", text)
+    done = command.run("run", "s.toml", "--json")
+    command.write("s.toml", text.replace("[1, 4]", "[1, 6]"))
+    plan = command.run("plan", "s.toml", "--json").json
+    assert (plan["jobs"], plan["reused"], plan["runs"], plan["runs_most"]) == (6, 4, 2, 2)
+    assert plan["cost_usd"] == {"low": 1.0, "likely": 1.0, "high": 1.0}
+    said = command.run("plan", "s.toml").out
+    assert said.startswith("p: 6 jobs, 4 of them reused, at most 2 runs\n")
+    (command.folder / done.json["folder"] / "jobs/job-1/items.jsonl").unlink()
+    assert command.run("plan", "s.toml", "--json").json["reused"] == 3
+    assert command.run("run", "s.toml", "--json").json["reused"] == 3
+    command.write("s.toml", text.replace('"1h"', '"1s"'))
+    time.sleep(1)
+    assert command.run("plan", "s.toml", "--json").json["reused"] == 0

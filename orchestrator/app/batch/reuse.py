@@ -13,14 +13,15 @@ from pathlib import Path
 from anyio import to_thread
 
 from orchestrator.app.batch_folders import LEDGER
-from orchestrator.app.history.series import earlier_batches
+from orchestrator.app.history.series import batches_of, earlier_batches
 from orchestrator.app.outputs.verification import check_files
 from orchestrator.collector.attempt_files import ATTEMPTS
 from orchestrator.errors import OutputLost, UsageError
 from orchestrator.event_log import LOG
 from orchestrator.ledger import JobReport, Ledger, LedgerReader
 from orchestrator.ledger.reader import ALL
-from orchestrator.model.ids import BatchId, JobKey
+from orchestrator.model.batches import Series
+from orchestrator.model.ids import BatchId, JobKey, RunId
 from orchestrator.model.jobs import Job, reuse_key
 from orchestrator.model.shard import Shard
 from orchestrator.model.states import JobStatus
@@ -146,6 +147,45 @@ class _Reuse:
             del self.wanted[likeness]
         LOG.info("job_reused", job=job.key, run=report.run_id, batch=batch)
         return [job.key]
+
+
+class Reusable:
+    """
+    The results that a batch which begins now would reuse; for those who only ask.
+
+    Args:
+        home: the folder of the batch name.
+    """
+
+    def __init__(self, home: Path, series: Series, now: datetime) -> None:
+        self._now = now
+        self._found: dict[Likeness, list[tuple[Path, JobReport]]] = {}
+        known: set[RunId] = set()
+        for found in batches_of(home, series):
+            try:
+                with LedgerReader(found.folder / LEDGER) as source:
+                    for report in source.reports():
+                        key = reuse_key(report.job)
+                        is_done = report.status is JobStatus.SUCCEEDED and report.finished_at
+                        run = report.run_id
+                        if key is None or not is_done or run is None or run in known:
+                            continue
+                        known.add(run)
+                        self._found.setdefault(_hashable(key), []).append((found.folder, report))
+            except UsageError as error:
+                LOG.warning("history_not_read", batch=str(found.folder), error=str(error))
+
+    def take(self, job: Job) -> bool:
+        """Whether a job takes some of them; no other job takes the same."""
+        key = reuse_key(job)
+        found = [] if key is None else self._found.get(_hashable(key), [])
+        for place, (folder, report) in enumerate(found):
+            assert report.finished_at is not None  # noqa: S101 - checked when it was found
+            is_young = _allows(job, self._now - report.finished_at)
+            if is_young and _is_whole(folder / "jobs" / report.job.key, report):
+                del found[place]
+                return True
+        return False
 
 
 def _allows(job: Job, age: timedelta) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
@@ -99,6 +99,7 @@ class Forecast:
 
     Attributes:
         jobs: their number.
+        reused: how many of them take results of earlier batches, and need no run.
         runs_most: the number of runs if every job is retried as often as allowed.
         untimed: how many jobs of each target have no earlier run with a duration.
         unpriced: how many have no earlier run with a cost.
@@ -108,6 +109,7 @@ class Forecast:
     """
 
     jobs: int = 0
+    reused: int = 0
     runs_most: int = 0
     untimed: Counter[Target] = field(default_factory=Counter)
     unpriced: Counter[Target] = field(default_factory=Counter)
@@ -137,22 +139,31 @@ def own_history(home: Path, series: Series) -> History:
     return history
 
 
-def forecast(jobs: Iterable[Job], history: History, sweeps: Iterable[ItemSweep] = ()) -> Forecast:
+def forecast(
+    jobs: Iterable[Job],
+    history: History,
+    sweeps: Iterable[ItemSweep] = (),
+    is_reused: Callable[[Job], bool] = lambda _: False,
+) -> Forecast:
     """
     Adds up what jobs will take; keeps little of each.
 
     Args:
         sweeps: those whose rows are the items of other jobs.
+        is_reused: whether a job takes the results of an earlier batch.
     """
     made = Forecast()
     usual = {target: _quantiles(taken) for target, taken in history.by_target.items()}
     for job in jobs:
         made.jobs += 1
-        made.runs_most += _most_attempts(job)
         if len(made.first) < SHOWN:
             made.first.append(job)
         else:
             made.last.append(job)
+        if is_reused(job):
+            made.reused += 1
+            continue
+        made.runs_most += _most_attempts(job)
         group = made.groups.setdefault(demand_of(job), Group())
         group.jobs += 1
         secs, cost = usual.get(job.target, (None, None))

@@ -25,6 +25,7 @@ from orchestrator.app.plan.forecast import (
     forecast,
     own_history,
 )
+from orchestrator.app.plan.reused_jobs import ReusedJobs
 from orchestrator.cli.command_settings import choice_of, settings_of
 from orchestrator.cli.streams import terminal_size
 from orchestrator.ledger.amendments import definitions
@@ -62,15 +63,16 @@ def call(options: argparse.Namespace) -> int:
     series = Series(
         name=BatchName(loaded.spec.batch.name), platform=None, params=params, choice=choice
     )
-    history = own_history(settings.output / series.name, series)
-    made = forecast(jobs(), history, plan.sweeps)
+    home = settings.output / series.name
+    history = own_history(home, series)
+    made = forecast(jobs(), history, plan.sweeps, ReusedJobs(home, series).takes)
     account = None
     if options.online:
         # What asks the platform takes a third of the start of the command, which rarely needs it.
         from orchestrator.cli.online_questions import ask_about_account
 
         account = ask_about_account(options, plan, list(made.groups), history)
-        made = forecast(jobs(), history, plan.sweeps)
+        made = forecast(jobs(), history, plan.sweeps, ReusedJobs(home, series).takes)
     figures = estimate(made, plan, None if account is None else account.room)
     answer = _answer(series.name, plan, made, figures, account)
     if options.diff is not None:
@@ -113,7 +115,8 @@ def _answer(
         "version": 1,
         "batch": name,
         "jobs": made.jobs,
-        "runs": made.jobs,
+        "reused": made.reused,
+        "runs": made.jobs - made.reused,
         "runs_most": made.runs_most,
         "later": [
             {
@@ -124,7 +127,7 @@ def _answer(
             }
             for later in made.later
         ],
-        "requests": made.jobs * REQUESTS_A_RUN,
+        "requests": (made.jobs - made.reused) * REQUESTS_A_RUN,
         **ranges,
         "max_cost_usd": None if plan.max_cost_usd is None else float(plan.max_cost_usd),
         "binds": figures.binds,

@@ -18,6 +18,7 @@ LAST: dict[str, Any] = {**JOB, "key": "search-de-5", "input": {"country": "de"},
 PLAN: dict[str, Any] = {
     "batch": "nightly",
     "jobs": 1234,
+    "reused": 0,
     "runs_most": 3702,
     "later": [],
     "requests": 3702,
