@@ -48,3 +48,4 @@ class FinalCosts:
             await housekeeping.take_final_costs(self._parts, budget)
         finally:
             self._is_asking = False
+        self._usage.gate.changed()

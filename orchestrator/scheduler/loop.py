@@ -80,7 +80,8 @@ class Scheduler:
         self._costs = FinalCosts(parts, usage, queue)
         self._targets_held = 0
         self._has_aborted = False
-        self._changed = anyio.Event()
+        self._changed, self._wakes_at = anyio.Event(), math.inf
+        usage.gate.changed = lambda: self._changed.set()
         self._stop_reason: OrchestratorError | None = None
         self._drain_reason: StoppedEarly | None = None
         self._tasks: BatchTasks | None = None
@@ -96,10 +97,9 @@ class Scheduler:
             OrchestratorError: the reason given to `stop` or `drain`, after all tasks have ended;
                 the ledger then holds all that is known.
         """
-        deadline_secs = self._stops.deadline_secs
         async with anyio.create_task_group() as group:
             tasks = self._tasks = BatchTasks(group, self.stop, lambda: self._changed.set())
-            if deadline_secs is not None:
+            if (deadline_secs := self._stops.deadline_secs) is not None:
                 tasks.spawn_beside(self._keep_deadline(deadline_secs), name="deadline")
             tasks.spawn_beside(self._parts.finder.watch_for_copies(), name="copies")
             self._apply(self._dependencies.begin())
@@ -251,7 +251,8 @@ class Scheduler:
         while not self._is_at_rest():
             # No await since the check, so no change is missed.
             self._changed = anyio.Event()
-            with anyio.CancelScope(deadline=self._next_wake()):
+            self._wakes_at = self._next_wake()
+            with anyio.CancelScope(deadline=self._wakes_at):
                 await self._changed.wait()
 
     def _next_wake(self) -> float:
@@ -291,7 +292,7 @@ class Scheduler:
             self.feedback.start_begins(queued)
             self._begin(queued)
         if self._costs.begin(now):
-            self._spawn(self._ask_costs(), name="costs")
+            self._spawn(self._costs.ask(), name="costs")
 
     def _refuse_held(self) -> None:
         """Settles the queued jobs of targets that are held."""
@@ -309,10 +310,6 @@ class Scheduler:
         for job in jobs:
             name = f"job {job.seq + 1} of the spec"
             self._apply(self._dependencies.settled(job.seq, name, JobStatus.FAILED))
-
-    async def _ask_costs(self) -> None:
-        await self._costs.ask()
-        self._changed.set()
 
     async def _keep_deadline(self, deadline_secs: float) -> None:
         await anyio.sleep(deadline_secs)
@@ -342,6 +339,9 @@ class Scheduler:
             await self._downloads.work(most=1)
         # Not in a `finally`: a cancelled task must not start anything.
         self._admit()
+        # A job that waited for the end of this run may now wait for a time.
+        if self._next_wake() < self._wakes_at:
+            self._changed.set()
         await self._downloads.work()
 
     def _apply(self, consequences: Consequences) -> None:

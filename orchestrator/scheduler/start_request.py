@@ -158,8 +158,7 @@ class StartSender:
         except RunFailed as error:
             return error
         except StartUnconfirmed as error:
-            now = loop_time()
-            self._parts.gate.lost_answers.add(attempt.job.seq, error.message, now)
+            self._parts.gate.answer_lost(attempt.job.seq, error.message, loop_time())
             # A process that dies before this line leaves an intent, which leads to the same search.
             await self._parts.ledger.mark_unconfirmed(attempt, str(error))
             self._parts.observer.start_unconfirmed(str(error))

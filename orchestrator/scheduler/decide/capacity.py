@@ -58,6 +58,11 @@ class CapacityEstimate:
         if stored:
             self._estimates[resource] = Estimate(**stored)
 
+    @property
+    def is_probing(self) -> bool:
+        """Whether a start beyond what fits is tried now."""
+        return any(estimate.is_probing for estimate in self._estimates.values())
+
     def blocked(self, wanted: int, resource: Resource, now: float) -> float | None:
         """Until when this much cannot be in use; None when it can, or would be the probe."""
         # Mostly nothing was refused yet.

@@ -90,6 +90,7 @@ class Feedback:
     def run_judged(self, attempt: Attempt, run: Run, outcome: Outcome, now: float) -> None:
         """Notes how a run went: an Actor whose runs all fail alike is paused."""
         breaker, job = self._usage.gate.breaker, attempt.job
+        was_paused = breaker.blocked(job.target, now) is not None
         # Cases: the Actor works, its run or results failed, or we aborted it, which says nothing.
         if outcome.error is None or (
             run.status == RunStatus.SUCCEEDED and outcome.status is not JobStatus.REJECTED
@@ -99,3 +100,5 @@ class Feedback:
             said = run.status_message if outcome.status != JobStatus.REJECTED else outcome.error
             kind = message_pattern(f"{outcome.status} {run.exit_code} {said}")
             breaker.failed(job.target, (job.seq, attempt.number), kind, outcome.error, now)
+        if was_paused:
+            self._usage.gate.changed()

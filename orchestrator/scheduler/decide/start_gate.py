@@ -8,7 +8,7 @@ the same way (`Breaker`), and a platform whose answers to starts are lost (`Lost
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -228,6 +228,11 @@ class LostAnswers:
     _next_at: float = 0.0
     _is_probing: bool = False
 
+    @property
+    def holds_starts(self) -> bool:
+        """Whether starts have to wait, or one of them is tried."""
+        return bool(self._reason)
+
     def accept(self) -> None:
         """Notes that the platform has accepted a start."""
         self.accepted += 1
@@ -309,10 +314,16 @@ class RepeatCount:
 
 @dataclass(slots=True)
 class Gate:
-    """What holds starts back besides the limits."""
+    """
+    What holds starts back besides the limits.
+
+    Attributes:
+        changed: called when starts that were held back may be sent, or later than it was known.
+    """
 
     breaker: Breaker = field(default_factory=Breaker)
     lost_answers: LostAnswers = field(default_factory=LostAnswers)
+    changed: Callable[[], None] = lambda: None
     _away_since: float | None = None
 
     def answered(self) -> None:
@@ -338,8 +349,18 @@ class Gate:
     def accepted(self, target: Target) -> None:
         """Notes that the platform has accepted a start."""
         self.answered()
+        held_starts = self.lost_answers.holds_starts
         self.lost_answers.accept()
         self.breaker.accepted(target)
+        # The runs that were accepted may take hours: nothing else would wake the starts that wait.
+        if held_starts:
+            self.changed()
+
+    def answer_lost(self, seq: int, error: str, now: float) -> None:
+        """Counts a start whose answer was lost."""
+        self.lost_answers.add(seq, error, now)
+        if self.lost_answers.holds_starts:
+            self.changed()
 
     def refused(self, target: Target, error: PlatformError, *, is_resurrection: bool) -> None:
         """

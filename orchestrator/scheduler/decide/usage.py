@@ -146,8 +146,11 @@ class Usage:
 
     def started(self, now: float) -> None:
         """Notes that the platform has accepted a start with what is in use now."""
+        was_probing = self.capacity.is_probing
         self.capacity.started(self.runs, Resource.RUNS, now)
         self.capacity.started(self.memory_mbytes, Resource.MEMORY, now)
+        if was_probing:
+            self.gate.changed()
 
     def assert_consistent(self) -> None:
         """Raises `OrchestratorError` when more was released than taken."""

@@ -14,11 +14,13 @@ from orchestrator.errors import (
     NoRoom,
 )
 from orchestrator.model.attempts import Attempt
+from orchestrator.model.batches import PoolLimits
 from orchestrator.model.runs import Run
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler.decide.budget import Budget
 from orchestrator.scheduler.decide.dependencies import Dependencies
 from orchestrator.scheduler.decide.limits import Claim, Limits
+from orchestrator.scheduler.decide.start_gate import FIRST_PAUSE_SECS, UNCONFIRMED_JOBS
 from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.downloads import MOST_READY
 from tests.support.builders import make_run
@@ -243,6 +245,50 @@ def test_trial_of_a_paused_actor_whose_start_was_lost_is_sent_again() -> None:
     play(scheduler_of(platform, range(8), max_runs=1))
     assert platform.at(5) == [pytest.approx(110 + SEARCH_SECS)]
     assert platform.collected.keys() >= {"run5-1", "run6-1", "run7-1"}
+
+
+def test_trial_that_succeeds_wakes_the_others_at_once() -> None:
+    """They do not wait for the end of a long run, which is all that happens later."""
+    platform = ScriptedPlatform({seq: [fail] for seq in range(1, 6)})
+    platform.secs = {0: 1000.0}
+    play(scheduler_of(platform, range(9), max_runs=2))
+    assert platform.at(6) == [pytest.approx(110)]
+    assert platform.at(7) == [pytest.approx(120)]
+
+
+def test_start_that_waits_for_its_pool_begins_on_time_beside_a_long_run() -> None:
+    """The rate of the pool lets it start, although no run ends then."""
+    usage = Usage(Limits(max_runs=2, pools={"shop": PoolLimits(starts_per_minute=3)}))
+    platform = ScriptedPlatform()
+    platform.secs = {0: 1000.0, 1: 1.0, 2: 1.0}
+    claim = Claim(memory_mbytes=128, target=TARGET, pools=("shop",))
+    play(scheduler_of(platform, range(4), usage=usage, claim=claim))
+    assert platform.at(3) == [pytest.approx(60, abs=1)]
+
+
+def test_accepted_start_ends_the_pause_of_all_starts_at_once() -> None:
+    """After a gateway has lost the answers, the others do not wait for the end of the first run."""
+    usage = Usage(Limits(max_runs=9))
+
+    def accept(attempt: Attempt) -> Run:
+        usage.gate.accepted(TARGET)
+        return succeed(attempt)
+
+    for seq in range(UNCONFIRMED_JOBS):
+        usage.gate.answer_lost(seq, "502 of a gateway", 0.0)
+    platform = ScriptedPlatform({seq: [accept] for seq in range(4)})
+    platform.secs = dict.fromkeys(range(4), 1000.0)
+    play(scheduler_of(platform, range(4), usage=usage))
+    assert [at for _, at in platform.begun] == [pytest.approx(FIRST_PAUSE_SECS)] * 4
+
+
+def test_accepted_trial_for_more_room_is_followed_at_once() -> None:
+    """An account that has room again is filled by one start after the other, without pauses."""
+    no_room = NoRoom("full", status=402, error_type="concurrent-runs-limit-exceeded")
+    platform = ScriptedPlatform({seq: [postpone(no_room), succeed] for seq in range(2, 6)})
+    platform.secs = dict.fromkeys(range(6), 1000.0)
+    play(scheduler_of(platform, range(6)))
+    assert [platform.at(seq)[1] for seq in range(2, 6)] == [pytest.approx(2, abs=1)] * 4
 
 
 def test_starts_wait_while_too_many_ended_runs_wait_for_a_download() -> None:
