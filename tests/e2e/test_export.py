@@ -102,6 +102,15 @@ def test_export_to_a_pipe_is_refused(command: Command, batch: Path) -> None:
     assert pipe.is_fifo()
 
 
+@pytest.mark.parametrize("format_", ["csv", "parquet"])
+def test_export_to_a_store_is_refused(command: Command, batch: Path, format_: str) -> None:
+    """A URL is no folder named `s3:` on this machine, in which nobody would look."""
+    done = command.run("export", "plain", "--format", format_, "--to", "s3://bkt/table")
+    assert done.code == 2
+    assert "--to s3://bkt/table is no file of this machine" in done.err
+    assert not (command.folder / "s3:").exists()
+
+
 def test_run_names_the_table(command: Command) -> None:
     """The last lines have its path, or how to make it."""
     text = sweep("merged", 1, duration_secs=0.01, items=2)

@@ -32,6 +32,11 @@ def call(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     if options.json and options.to == STDOUT:
         raise UsageError("--json and --to - both write to standard output: give --to a file")
+    if options.to is not None and "://" in options.to:
+        raise UsageError(
+            f"--to {options.to} is no file of this machine: write one, or - for standard output, "
+            "and upload it with a tool of the store"
+        )
     if options.format == "parquet" and find_spec("pyarrow") is None:
         raise UsageError(f"Parquet {not_installed(Extra.PARQUET)}")
     configure_logs(level=settings.log_level, as_json=settings.log_format == "json")
