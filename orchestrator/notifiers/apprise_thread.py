@@ -56,7 +56,10 @@ def _send(url: str, title: str, body: str, *, is_problem: bool) -> str | None:
     logger.propagate = False
     logger.setLevel(logging.DEBUG)
     try:
-        service = apprise.Apprise.instantiate(url)
+        asset = apprise.AppriseAsset()
+        # A redirect may turn the POST into a GET, which is answered well and tells nobody.
+        asset.http_redirects = False
+        service = apprise.Apprise.instantiate(url, asset=asset)
         if service is None:
             return "this is not a valid URL of Apprise: see its page of services"
         kind = apprise.NotifyType.FAILURE if is_problem else apprise.NotifyType.SUCCESS
