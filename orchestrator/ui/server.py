@@ -198,10 +198,12 @@ class Pages:
             if part.startswith(".") or "/" in part or "\0" in part:
                 raise web.HTTPNotFound(text="There is no such batch.")
         folder = self._output / name / batch_id
-        if not has_ledger(folder):
+        if not _is_batch(folder):
             raise web.HTTPNotFound(text="There is no such batch.")
-        # `latest` is a link: its page is that of the batch, and moves on with a new one.
-        return Path(os.path.realpath(folder))
+        # `latest` is a link: its page is that of the batch, and moves on with a new one. The folder
+        # of the name may be a link too, and keeps its name in addresses.
+        batch = folder.with_name(Path(os.path.realpath(folder)).name)
+        return batch if _is_batch(batch) else folder
 
     async def _read(self, function: Callable[[], T]) -> T:
         return await to_thread.run_sync(function, limiter=self._readers)
@@ -251,6 +253,14 @@ async def serve_pages(
             yield f"http://{HOST}:{port}/?token={token.get_secret_value()}"
         finally:
             await runner.cleanup()
+
+
+def _is_batch(folder: Path) -> bool:
+    try:
+        return has_ledger(folder)
+    except OSError:
+        # Its name is too long for a file, for example.
+        return False
 
 
 def _page(frame: PageFrame, shown: Mapping[str, str], every: int) -> web.Response:

@@ -145,7 +145,9 @@ async def test_ui_is_read_only(folder: Path, method: str) -> None:
         "/batches/nightly/%00",
         "/batches/.platform/x",
         "/none",
+        f"/batches/{'n' * 300}/x",
     ],
+    ids=lambda path: path[:40],
 )
 async def test_address_leads_only_to_batches(folder: Path, path: str) -> None:
     """No address leads out of the output folder."""
@@ -163,6 +165,17 @@ async def test_batch_outside_of_the_output_folder_is_not_shown(tmp_path: Path) -
             assert (await _get(session, path))[0] == 404
         path = URL(f"/batches/x/..%2F..%2Fother%2Fnightly%2F{folder.name}", encoded=True)
         assert (await _get(session, path))[0] == 404
+
+
+async def test_page_of_a_name_that_is_a_link_keeps_its_name(folder: Path) -> None:
+    """The folder of a name may be on another disk, where it has another name."""
+    elsewhere = folder.parents[2] / "archive"
+    folder.parent.rename(elsewhere)
+    folder.parent.symlink_to(elsewhere)
+    async with served(folder.parents[1]) as session:
+        status, text = await _get(session, _address(folder))
+        assert (status, "/batches/archive" in text) == (200, False)
+        assert f"{_address(folder)}/changes" in text
 
 
 async def test_overview_shows_names_with_history_and_broken_batches(folder: Path) -> None:
