@@ -208,10 +208,11 @@ def _open_again(db: Store, *, has_work: bool = False) -> None:
         db.query("open_batch")
 
 
-@amendment
-def definitions(db: Store) -> dict[str, Job | None]:
+def definitions(path: Path) -> dict[str, Job | None]:
     """The jobs of a ledger by key, without places; None if a change of the spec removed one."""
-    return {row["key"]: _definition(row) for row in db.query("select_definitions")}
+    # Only read: `plan --diff` asks for them beside a live batch, and in a folder to read.
+    with closing(stores.connect_read_only(path)) as db:
+        return {row["key"]: _definition(row) for row in db.query("select_definitions")}
 
 
 def _definition(row: Row) -> Job | None:

@@ -61,12 +61,15 @@ def _remove(old: Old, options: argparse.Namespace) -> str | None:
     try:
         if options.delete_storages and not old.is_deleted:
             context = make_context(options, settings_of(options))
-            in_event_loop(delete_storages, old.folder, context)
+            try:
+                in_event_loop(delete_storages, old.folder, context)
+            except (UsageError, PlatformError) as error:
+                return f"its storages cannot be deleted: {error}"
         remove(old.folder)
     except BatchHeld:
         return "a process holds it"
-    except (UsageError, PlatformError) as error:
-        return f"its storages cannot be deleted: {error}"
+    except UsageError as error:
+        return str(error)
     return None
 
 

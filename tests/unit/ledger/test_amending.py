@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from orchestrator.errors import PlatformError
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.amendments import apply_changes, close_unstarted, definitions, set_waiting
+from orchestrator.ledger.stores import connect
 from orchestrator.model.attempts import Outcome
 from orchestrator.model.batches import BatchState
 from orchestrator.model.item_sweeps import ItemSweep
@@ -38,6 +40,13 @@ def test_changed_spec_replaces_the_old_one(tmp_path: Path) -> None:
     jobs = definitions(tmp_path / FILE)
     assert jobs == {"job-0": changed, "job-1": None, "job-9": replace(make_job(9), seq=0)}
     assert statuses(tmp_path) == [JobStatus.WAITING, JobStatus.SKIPPED, JobStatus.WAITING]
+
+
+def test_definitions_are_only_read(tmp_path: Path) -> None:
+    """`plan --diff` waits for no process that writes, and needs no folder that can be written."""
+    make_ledger(tmp_path, make_job(0))
+    with closing(connect(tmp_path / FILE)) as db, db.atomic():
+        assert definitions(tmp_path / FILE) == {"job-0": make_job(0)}
 
 
 def test_job_that_was_removed_waits_again_when_it_returns(tmp_path: Path) -> None:
