@@ -172,7 +172,7 @@ def apply_changes(
 
     New jobs follow the others; those that an earlier change had removed wait again. Changed jobs
     get their new definition if they wait, or have ended without a run; others stay as they are.
-    Removed jobs that still wait are skipped.
+    Removed jobs that have never begun leave the batch, and others that still wait are skipped.
 
     Returns:
         the changed jobs that keep their definition and have not succeeded.
@@ -197,7 +197,8 @@ def apply_changes(
         if is_kept and row["status"] != JobStatus.SUCCEEDED:
             kept.append(job.key)
     for key in removed:
-        db.query("skip_job", key=key, error=REMOVED)
+        if not db.query("delete_job", key=key).rowcount:
+            db.query("skip_job", key=key, error=REMOVED)
     _open_again(db, has_work=plan.sweeps != before.sweeps)
     return kept
 

@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 import secrets
 import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,16 +93,20 @@ def unfinished(command: Command) -> None:
     text = sweep(jobs=2, batch="max_runs = 1", duration_secs=0.01, items=1)
     command.write("sweep.toml", text)
     command.run("run", "sweep.toml")
-    import sqlite3
-
-    ledger = command.folder / "output" / "sweep" / "latest" / "ledger.sqlite"
-    with sqlite3.connect(ledger) as db:
+    with opened_ledger(command) as db:
         db.execute("UPDATE jobs SET status = 'WAITING' WHERE seq = 1")
         db.execute("DELETE FROM attempts WHERE job_seq = 1")
         db.execute("UPDATE jobs SET attempts = 0 WHERE seq = 1")
         # The name changes the mark: otherwise the existing run would be found and adopted.
         db.execute("UPDATE batch SET state = 'stopped', mark = ?", [secrets.token_hex(4)])
-    db.close()
+
+
+@contextmanager
+def opened_ledger(command: Command) -> Iterator[sqlite3.Connection]:
+    """The ledger of the last batch, whose changes are committed at the end."""
+    ledger = command.folder / "output" / "sweep" / "latest" / "ledger.sqlite"
+    with closing(sqlite3.connect(ledger)) as db, db:
+        yield db
 
 
 def test_changed_spec_causes_a_warning(command: Command) -> None:
@@ -124,14 +131,26 @@ def test_accepted_changes_are_applied(command: Command) -> None:
     assert again.code == 0
 
 
-def test_removed_job_is_skipped(command: Command) -> None:
-    """A job that the spec no longer has is not started, and the report gives the reason."""
+def test_removed_job_leaves_the_batch(command: Command) -> None:
+    """A job that the spec no longer has is not started, and nothing of it is missing."""
     unfinished(command)
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0.01, items=1))
     done = command.run("resume", "sweep", "--accept-changes", "--json")
-    assert done.code == 1
+    assert (done.code, list(rows(done.json["folder"]))) == (0, ["job-1"]), done.err
+
+
+def test_removed_job_that_has_run_is_skipped(command: Command) -> None:
+    """Its run is paid for and stays in the reports, which say why no other one follows."""
+    command.write("sweep.toml", sweep(jobs=2, duration_secs=0.01, outcome="FAILED"))
+    assert command.run("run", "sweep.toml").code == 1
+    with opened_ledger(command) as db:
+        db.execute("UPDATE jobs SET status = 'WAITING' WHERE seq = 1")
+        db.execute("UPDATE batch SET state = 'stopped'")
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0.01, outcome="FAILED"))
+    done = command.run("resume", "sweep", "--accept-changes", "--json")
     row = rows(done.json["folder"])["job-2"]
-    assert (row["status"], row["error"]) == ("SKIPPED", "removed from the spec")
+    assert (row["status"], row["error"]) == ("SKIPPED", "removed from the spec"), done.err
+    assert (done.code, done.json["runs"]) == (1, 2)
 
 
 def test_removed_job_that_returns_is_started(command: Command) -> None:
@@ -139,7 +158,7 @@ def test_removed_job_that_returns_is_started(command: Command) -> None:
     unfinished(command)
     whole = (command.folder / "sweep.toml").read_text()
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0.01, items=1))
-    assert command.run("resume", "sweep", "--accept-changes").code == 1
+    assert command.run("resume", "sweep", "--accept-changes").code == 0
     command.write("sweep.toml", whole)
     done = command.run("resume", "sweep", "--accept-changes", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 2), done.err

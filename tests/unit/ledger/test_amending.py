@@ -29,17 +29,17 @@ def statuses(folder: Path) -> list[JobStatus]:
 
 
 def test_changed_spec_replaces_the_old_one(tmp_path: Path) -> None:
-    """It has the new plan, changed jobs, new jobs at the end, and removed ones as skipped."""
+    """It has the new plan, changed jobs and new ones, and none that was removed before it began."""
     make_ledger(tmp_path, make_job(0), make_job(1))
     plan = replace(make_batch().plan, max_runs=7)
     changed = make_job(0, priority=3)
     apply_changes(tmp_path / FILE, plan, added=[make_job(9)], changed=[changed], removed=["job-1"])
     with LedgerReader(tmp_path / FILE) as reader:
         assert reader.batch().plan.max_runs == 7
-        assert [report.job.seq for report in reader.reports()] == [0, 1, 2]
+        assert [report.job.seq for report in reader.reports()] == [0, 2]
     jobs = definitions(tmp_path / FILE)
-    assert jobs == {"job-0": changed, "job-1": None, "job-9": replace(make_job(9), seq=0)}
-    assert statuses(tmp_path) == [JobStatus.WAITING, JobStatus.SKIPPED, JobStatus.WAITING]
+    assert jobs == {"job-0": changed, "job-9": replace(make_job(9), seq=0)}
+    assert statuses(tmp_path) == [JobStatus.WAITING, JobStatus.WAITING]
 
 
 def test_definitions_are_only_read(tmp_path: Path) -> None:
@@ -51,9 +51,17 @@ def test_definitions_are_only_read(tmp_path: Path) -> None:
 
 def test_job_that_was_removed_waits_again_when_it_returns(tmp_path: Path) -> None:
     """It keeps its place, has the definition of the changed spec, and is no longer skipped."""
-    make_ledger(tmp_path, make_job(0), make_job(1))
+    ledger = make_ledger(tmp_path, make_job(0), make_job(1))
+
+    async def fail() -> None:
+        attempt = await ledger.record_intent(1, 1, NOON)
+        failed = Outcome(status=JobStatus.FAILED, error="no")
+        await ledger.mark_over(attempt, failed, state=AttemptState.FAILED, ready_at=0)
+
+    run_virtual(fail)
     plan = make_batch().plan
     apply_changes(tmp_path / FILE, plan, added=[], changed=[], removed=["job-1"])
+    assert statuses(tmp_path) == [JobStatus.WAITING, JobStatus.SKIPPED]
     back = make_job(1, priority=3)
     apply_changes(tmp_path / FILE, plan, added=[make_job(2), back], changed=[], removed=[])
     with LedgerReader(tmp_path / FILE) as reader:

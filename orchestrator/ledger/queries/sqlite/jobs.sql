@@ -5,6 +5,15 @@ WHERE seq = :seq AND key = :key AND (status = 'WAITING'
     OR NOT EXISTS (SELECT 1 FROM attempts WHERE job_seq = jobs.seq AND state <> 'failed'))
     AND NOT EXISTS (SELECT 1 FROM open_attempts WHERE job_seq = jobs.seq);
 
+-- name: delete_job
+-- Deletes a job that has never begun, unless it was made of items: the places of those follow one another.
+DELETE FROM jobs
+WHERE key = :key AND (status = 'WAITING' OR status = 'SKIPPED')
+    AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_seq = jobs.seq)
+    AND NOT EXISTS (SELECT 1 FROM given_up WHERE job_seq = jobs.seq)
+    AND NOT COALESCE(jobs.seq < (SELECT first_seq + expansions.jobs FROM expansions
+        WHERE first_seq <= jobs.seq AND expansions.jobs > 0 ORDER BY first_seq DESC LIMIT 1), FALSE);
+
 -- name: skip_job
 -- Skips a job that waits and has no open attempt.
 UPDATE jobs SET status = 'SKIPPED', error = :error
