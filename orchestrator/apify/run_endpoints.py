@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from functools import partial
 
 import anyio
 
@@ -15,6 +16,7 @@ from orchestrator.apify.models.decoding import check_of_items, read_run, read_ru
 from orchestrator.apify.policy.rate_limits import Rate
 from orchestrator.apify.policy.sender import ALL_BUT_TOKEN_REFUSALS, NO_REFUSALS, Call, Sender
 from orchestrator.apify.request_builder import RequestBuilder
+from orchestrator.errors import ServerFault
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import ItemsQuery, RunOptions, Target, TargetKind
 
@@ -182,15 +184,16 @@ class RunEndpoints:
         final = NO_REFUSALS if insist else ALL_BUT_TOKEN_REFUSALS
         call = Call(request, path, final=final)
         # Only held answers count: a plain look must not wait behind polls of a minute.
+        read = partial(_read_run_with, run_id)
         if not wait_secs or self._polls is None:
-            return await self._sender.ask(call, read_run)
+            return await self._sender.ask(call, read)
         try:
             # A poll that may begin at once need not wait for a turn of the event loop.
             self._polls.acquire_nowait()
         except anyio.WouldBlock:
             await self._polls.acquire()
         try:
-            return await self._sender.ask(call, read_run)
+            return await self._sender.ask(call, read)
         finally:
             self._polls.release()
 
@@ -287,6 +290,14 @@ class RunEndpoints:
 
 def _path_of(run_id: RunId) -> str:
     return f"/v2/actor-runs/{urls.segment(run_id)}"
+
+
+def _read_run_with(run_id: RunId, body: bytes) -> models.Run:
+    """Reads the run that was asked for: a proxy may send what belongs to another request."""
+    run = read_run(body)
+    if run.id != run_id:
+        raise ServerFault(f"the answer is about another run, {run.id}")
+    return run
 
 
 def _is_by_get(target: Target, body: bytes | None) -> bool:

@@ -132,6 +132,21 @@ async def test_read_on_a_broken_connection_is_counted_as_repeated(transport: Mak
     assert len(dropped) == 1
 
 
+async def test_answer_about_another_run_is_not_believed(transport: Make) -> None:
+    """A proxy that mixes up answers does not end a run with the status of another one."""
+    other = b'{"data": {"id": "run2", "status": "FAILED"}}'
+
+    async def behave(_received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(http(other if len(server.received) == 1 else RUN))
+
+    async with (
+        raw_server(behave) as server,
+        client_of(server, transport, away_secs=60.0) as client,
+    ):
+        run = await client.runs.get(RunId("run1"))
+        assert (run.id, run.status, client.stats.retries) == ("run1", "SUCCEEDED", 1)
+
+
 async def test_start_whose_connection_breaks_is_unconfirmed(transport: Make) -> None:
     """A start that the platform received without an answer is not sent again."""
     async with raw_server(reset) as server, client_of(server, transport) as client:
