@@ -83,8 +83,8 @@ check: lint types arch ## run all checks that are not tests
 
 soak: setup ## run the long forms of the random tests
 	ORCHESTRATOR_SOAK=1 ORCHESTRATOR_SIMULATIONS=5000 $(BIN)/pytest -q -n auto tests/crash tests/simulation tests/client \
-	    tests/e2e/test_thirty_nights.py tests/e2e/test_dask.py tests/e2e/test_random_plans.py tests/test_examples.py \
-	    --timeout 3600
+	    tests/e2e/test_thirty_nights.py tests/e2e/test_dask.py tests/e2e/test_random_plans.py tests/api/test_random_programs.py \
+	    tests/test_examples.py --timeout 3600
 
 bench: setup ## measure, and write the figures into docs/performance.md
 	$(BIN)/python -m bench
