@@ -61,3 +61,13 @@ def test_doctor_works_without_a_token_and_with_a_wrong_setting(command: Command)
     assert (code, found["token"][0]["state"]) == (1, "problem")
     code, found = checks_of(replace(command, variables={"ORCHESTRATOR_MAX_RUNS": "many"}))
     assert (code, found["settings"][0]["state"]) == (1, "problem")
+
+
+def test_doctor_asks_the_server_of_the_ledger(command: Command, postgres_url: str) -> None:
+    """Without it no command works, so one that cannot be reached is a problem."""
+    there = replace(command, variables={**command.variables, "ORCHESTRATOR_LEDGER": postgres_url})
+    code, found = checks_of(there)
+    assert (code, found["ledger"][0]["state"]) == (0, "ok")
+    code, found = checks_of(there, "--ledger", "postgresql://me:pass-9d3e@127.0.0.1:9/batches")
+    assert (code, found["ledger"][0]["state"]) == (1, "problem")
+    assert "pass-9d3e" not in str(found)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from orchestrator.app.doctor.account_checks import check_account
 from orchestrator.app.doctor.findings import Finding, State, problem
+from orchestrator.app.doctor.ledger_checks import check_ledger
 from orchestrator.app.doctor.machine_checks import check_machine
 from orchestrator.app.notifications.recipients import addresses_of, require_library
 from orchestrator.app.notifications.trial import send_trials
@@ -48,7 +49,7 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _check(settings: Settings, options: argparse.Namespace) -> list[Finding]:
-    findings = list(check_machine(settings))
+    findings = [*check_machine(settings), *check_ledger()]
     findings += _check_platform(settings, options)
     plan = None
     if options.spec is not None:
