@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
+from inspect import iscoroutinefunction
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -149,8 +150,14 @@ class Batch(BatchFiles):
             on_event: is called in the event loop with each event, see `events`.
 
         Raises:
+            UsageError: `on_event` is a coroutine function.
             OrchestratorError: the batch cannot begin, or ended with an error that no job has.
         """
+        if iscoroutinefunction(on_event):
+            raise UsageError(
+                "on_event is called, not awaited: give a plain function, or write `async with "
+                "batch:` and `async for event in batch.events():`"
+            )
         async with self:
             if on_event is None:
                 self._running.keep_no_events()

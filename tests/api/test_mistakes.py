@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from apify_emulator.testing.handle import EmulatorHandle
-from orchestrator import ApifyClient, Batch, Job
+from orchestrator import ApifyClient, Batch, Event, Job
 from orchestrator.errors import (
     BatchHeld,
     BatchNotFound,
@@ -35,6 +35,17 @@ async def test_batch_runs_once(emulator: EmulatorHandle) -> None:
     with pytest.raises(UsageError, match="a Batch runs once"):
         await batch.run()
     assert len(emulator.runs()) == 1
+
+
+async def test_listener_that_would_not_be_awaited_is_refused(emulator: EmulatorHandle) -> None:
+    """A coroutine function would never run, which only a warning of Python says."""
+
+    async def hear(_event: Event) -> None:
+        raise AssertionError
+
+    with pytest.raises(UsageError, match="on_event is called, not awaited"):
+        await made().run(hear)  # type: ignore[arg-type]
+    assert emulator.runs() == []
 
 
 async def test_iteration_needs_a_batch_that_was_entered() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import LONGEST_SECS, Command, ServedPlatform, sweep
+from tests.support.command import LONGEST_SECS, Command, ServedPlatform, sweep, wait_until
 
 # Not imported here, because that takes every worker half a second.
 MISSING = next((name for name in ("obstore", "moto", "flask_cors") if find_spec(name) is None), "")
@@ -160,6 +160,18 @@ def test_latest_at_the_store_stays_the_newest(remote: Command, store: Store) -> 
     for words in ([], ["collect", f"s3://bkt/night/{old}"], ["report", f"s3://bkt/night/{part}"]):
         assert not words or remote.run(*words).code == 0
         assert store.ask("GET", "bkt/night/latest").decode() == new
+
+
+def test_report_of_a_live_batch_stays_on_disk(remote: Command, store: Store) -> None:
+    """The store has no `summary.json` before all results, also if somebody looks meanwhile."""
+    remote.write("s.toml", sweep("night", 1, duration_secs=3600, items=3))
+    process = remote.start("run", "s.toml", "--output", "s3://bkt")
+    wait_until(lambda: "running" in remote.run("status", "s3://bkt/night").out, "the batch")
+    assert remote.run("report", "s3://bkt/night").code == 0
+    assert {Path(name).name for name in store.names("bkt")} == {"spec.toml"}
+    process.terminate()
+    process.communicate()
+    assert any(name.endswith("summary.json") for name in store.names("bkt"))
 
 
 def test_changed_reports_are_uploaded(remote: Command, store: Store) -> None:

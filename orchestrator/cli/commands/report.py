@@ -13,7 +13,7 @@ from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.cost_refresh import refresh
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.ledger import LedgerReader
-from orchestrator.model.batches import Batch
+from orchestrator.model.batches import Batch, BatchState
 
 
 def call(options: argparse.Namespace) -> int:
@@ -25,7 +25,8 @@ def call(options: argparse.Namespace) -> int:
         batch, totals = reader.batch(), reader.totals()
         if options.select is None:
             write_reports(folder, batch, reader, totals)
-            if batch.plan.remote is not None:
+            # A program waits for `summary.json` at the store, and finds all other files then.
+            if batch.plan.remote is not None and batch.state is not BatchState.OPEN:
                 _upload(folder, batch)
         else:
             write_page(folder, batch, reader, totals, options.select)
