@@ -86,13 +86,13 @@ def whole(value: Any) -> int | None:
 
 
 def usd(value: Any) -> Decimal:
-    """Money, exactly as the platform sent it."""
+    """What something has cost, exactly as the platform sent it; below zero is no cost."""
     # By its text: Decimal would take the binary value of a float, with all its digits.
     if len(digits := str(value)) > LONGEST_AMOUNT:
         raise ValueError
     amount = Decimal(digits)
     # Of what is not a number, the comparison itself is an error.
-    if not -LARGEST_USD <= amount <= LARGEST_USD:
+    if not 0 <= amount <= LARGEST_USD:
         raise ValueError
     return amount
 

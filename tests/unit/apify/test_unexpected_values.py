@@ -73,9 +73,9 @@ def test_invalid_exit_code_counts_as_missing(value: Any) -> None:
     assert (facts.exit_code, facts.memory_mbytes) == (None, None)
 
 
-@pytest.mark.parametrize("value", ["Infinity", "NaN", "1e999", 1e300, "0" * 50, {}])
+@pytest.mark.parametrize("value", ["Infinity", "NaN", "1e999", 1e300, "0" * 50, {}, -5])
 def test_cost_that_is_not_an_amount_counts_as_missing(value: Any) -> None:
-    """An amount that cannot be summed is not known."""
+    """An amount that cannot be summed is not known; one below zero would raise the budget."""
     assert read_run(run_reply(usageTotalUsd=value).chunks_[0]).facts().cost_usd is None
 
 
