@@ -282,7 +282,7 @@ CALLS: dict[str, tuple[Call, str, dict[str, str]]] = {
 
 
 def answer_to_all() -> Any:
-    data = {"id": "x", "items": [], "valid": True}
+    data = {"id": RUN, "items": [], "valid": True}
     return reply(200, {"data": data, "valid": True})
 
 
