@@ -56,10 +56,12 @@ class BatchFacts(Transactions):
         Args:
             answers: how many of them were answered, by HTTP status.
         """
+        # First of all: processes that share the batch add at the same time.
+        self._execute("add_requests", requests=requests, retries=retries)
         before = batch_of(self._execute("select_batch").fetchone()).answers
         total = Counter({int(status): count for status, count in before.items()})
         total.update(answers)
-        self._execute("add_requests", requests=requests, retries=retries, answers=json.dumps(total))
+        self._execute("set_answers", answers=json.dumps(total))
 
     @transaction
     def record_costs(

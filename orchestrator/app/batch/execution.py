@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,7 +13,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
-from orchestrator.apify import ApifyClient
+from orchestrator.apify import ApifyClient, ClientStats
 from orchestrator.app.account.account_limits import Room
 from orchestrator.app.account.preflight import keep_limits
 from orchestrator.app.batch.assembly import SchedulerOptions, make_scheduler
@@ -104,7 +105,10 @@ async def drive(
             if isinstance(reason, NOT_OURS) and not isinstance(reason, SecondCopy):
                 # This process does not own the ledger or the batch any more: nothing to close.
                 raise reason
+            counted = ClientStats()
             if context.shard is not None:
+                # Before the batch may be closed by another process, which reports them.
+                counted = await _add_requests(batch, counted)
                 settings, timings = context.settings, context.timings
                 is_ours, reason = await await_end(batch, reason, signals, settings, timings)
                 if not is_ours:
@@ -113,7 +117,9 @@ async def drive(
             reason = await _complete_runs(batch, context, signals, reason)
             owes_news = context.announcer is not None
             is_idle = not is_new and batch.reader.extent() == before
-            closed, totals = await _close(batch, reason, owes_news=owes_news, is_idle=is_idle)
+            closed, totals = await _close(
+                batch, reason, counted, owes_news=owes_news, is_idle=is_idle
+            )
             if context.shard is not None:
                 async with kept_lease(batch.ledger, context.settings, context.timings):
                     closed = await unless_stopped(merged, folder, closed, batch.ledger)
@@ -326,11 +332,34 @@ async def _leave_at(instant: datetime, scheduler: Scheduler) -> None:
     scheduler.stop(LeftForNextOccurrence())
 
 
+async def _add_requests(batch: OpenBatch, counted: ClientStats) -> ClientStats:
+    """Adds what this process has sent to the batch's counts, without what was counted before."""
+    now = replace(batch.client.stats, answers=batch.client.stats.answers.copy())
+    answers = Counter(now.answers)
+    answers.subtract(counted.answers)
+    requests, retries = now.requests - counted.requests, now.retries - counted.retries
+    await batch.ledger.add_requests(requests, retries, +answers)
+    return now
+
+
 async def _close(
-    batch: OpenBatch, reason: OrchestratorError | None, *, owes_news: bool, is_idle: bool
+    batch: OpenBatch,
+    reason: OrchestratorError | None,
+    counted: ClientStats,
+    *,
+    owes_news: bool,
+    is_idle: bool,
 ) -> tuple[Batch, Totals]:
-    """Records how the batch ends; returns it with its figures, which no later step changes."""
-    ledger, stats = batch.ledger, batch.client.stats
+    """
+    Records how the batch ends.
+
+    Args:
+        counted: the requests of this process that the batch's counts have already.
+
+    Returns:
+        the batch with its figures, which no later step changes.
+    """
+    ledger = batch.ledger
     jobs = batch.reader.jobs_by_status()
     # Of a process that has closed the batch, and has died or was paused after that.
     kept_end = batch.reader.batch().ended_at
@@ -340,7 +369,7 @@ async def _close(
         is_whole = not (jobs.keys() - {JobStatus.SUCCEEDED} or batch.reader.lacks_rows())
         state, exit_code = BatchState.ENDED, int(not is_whole)
     try:
-        await ledger.add_requests(stats.requests, stats.retries, stats.answers)
+        await _add_requests(batch, counted)
         closed = await ledger.close(
             state,
             exit_code=exit_code,

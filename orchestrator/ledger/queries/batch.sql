@@ -92,9 +92,12 @@ SELECT (SELECT COUNT(*) FROM attempts) AS attempts,
     (SELECT COUNT(*) FROM jobs WHERE status <> 'WAITING') AS settled;
 
 -- name: add_requests
--- Adds to the counts of requests and retries; replaces those of the answers.
-UPDATE batch SET requests = requests + :requests, retries = retries + :retries,
-    answers = :answers;
+-- Adds to the counts of requests and retries; until the commit, no other process adds to any count.
+UPDATE batch SET requests = requests + :requests, retries = retries + :retries;
+
+-- name: set_answers
+-- Replaces the counts of answers.
+UPDATE batch SET answers = :answers;
 
 -- name: insert_later_resume
 -- Records, once, that a call for a later occurrence resumes the batch.
