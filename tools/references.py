@@ -38,7 +38,7 @@ this page from the program.
   for standard input.
 - Results go to stdout, everything else to stderr. With `--json`, stdout has one JSON document.
 - `--select` has one grammar everywhere: `"tag:eu,status:FAILED name:shop-*"`. A comma means *and*,
-  a space means *or*.
+  a space means *or*. A selection that names no job ends with 2.
 
 <!-- page not run: the specs and batches of the examples are those of the reader -->
 """

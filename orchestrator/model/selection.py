@@ -53,6 +53,15 @@ class Selection:
             all(term.matches(key, status, tags) for term in terms) for terms in self.alternatives
         )
 
+    def without_statuses(self) -> Selection:
+        """What it would select if jobs had any status."""
+        return Selection(
+            tuple(
+                tuple(term for term in terms if term.kind != "status")
+                for terms in self.alternatives
+            )
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:

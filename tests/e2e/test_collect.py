@@ -7,6 +7,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.support.command import (
     HURRIED,
     Command,
@@ -51,6 +53,15 @@ def test_only_selected_jobs_are_checked(command: Command) -> None:
     done = command.run("collect", "sweep", "--select", "name:job-2", "--json")
     assert done.json["fetched"] == ["job-2"]
     assert [path.name for path in (folder / "jobs").iterdir()] == ["job-2"]
+
+
+@pytest.mark.parametrize("name", ["collect", "verify", "report"])
+def test_selection_of_no_job_is_refused(command: Command, name: str) -> None:
+    """A misspelt name must not pass for a check; that no job has a status is no mistake."""
+    batch_of(command)
+    done = command.run(name, "sweep", "--select", "name:jbo-1,status:SUCCEEDED")
+    assert (done.code, "is selected by --select 'name:jbo-1,status" in done.err) == (2, True)
+    assert command.run(name, "sweep", "--select", "name:job-1,status:FAILED").code == 0
 
 
 def test_deleted_dataset_is_an_error(command: Command, platform: ServedPlatform) -> None:

@@ -11,11 +11,11 @@ from orchestrator.app.outputs.collection import Extra, collect_batch
 from orchestrator.app.outputs.foreign_runs import RunsRequest, collect_runs
 from orchestrator.cli.batch_report import report, say_not_whole
 from orchestrator.cli.batch_run import make_context
+from orchestrator.cli.batch_selection import selection_in
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.errors import UsageError
 from orchestrator.ledger import BatchLock
-from orchestrator.model.selection import parse_selection
 from orchestrator.model.states import SETTLED_JOB_STATUSES
 
 
@@ -47,8 +47,8 @@ def _collect_runs(options: argparse.Namespace) -> int:
 
 def _collect_batch(options: argparse.Namespace) -> int:
     settings = settings_of(options)
-    selection = parse_selection(options.select)
     folder = find_batch(settings.output, options.batch)
+    selection = selection_in(folder, options.select)
     context = make_context(options, settings)
     with BatchLock(folder, "collect"):
         extra = Extra(run=options.run_json, input=options.input_json)

@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator.app.batch.final_files import PAGE, write_page, write_reports
 from orchestrator.app.batch_folders import LEDGER, find_batch
 from orchestrator.app.outputs.object_store import upload
+from orchestrator.cli.batch_selection import selection_in
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.cost_refresh import refresh
 from orchestrator.cli.event_loop import in_event_loop
@@ -29,6 +30,7 @@ def call(options: argparse.Namespace) -> int:
             if batch.plan.remote is not None and batch.state is not BatchState.OPEN:
                 _upload(folder, batch)
         else:
+            selection_in(folder, options.select)
             write_page(folder, batch, reader, totals, options.select)
     path = folder / PAGE
     print(json.dumps({"report": str(path)}) if options.json else path)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from orchestrator.app.batch_folders import display, find_batch
 from orchestrator.app.outputs.verification import verify
+from orchestrator.cli.batch_selection import selection_in
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.model.ids import JobKey
-from orchestrator.model.selection import Selection, parse_selection
+from orchestrator.model.selection import Selection
 
 if TYPE_CHECKING:
     from orchestrator.app.outputs.online_verification import Difference
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
     folder = find_batch(settings_of(options).output, options.batch)
-    selection = parse_selection(options.select)
+    selection = selection_in(folder, options.select)
     online = _ask(folder, selection, options) if options.online else {}
     checked, unproven, wrong, collectable = 0, 0, [], False
     for report, found in verify(folder, selection):
