@@ -59,7 +59,7 @@ def old_batches(
     The batches of a name that are not among the newest of their series and are old enough.
 
     The newest comes first. A batch that was interrupted, or has data that is not on disk, is kept.
-    The last ones are those that another machine has deleted, whatever their age and series.
+    Batches that another machine has deleted follow, of any age and series.
 
     Args:
         home: the folder of the name.
