@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from anyio import to_thread
 
@@ -118,16 +119,16 @@ class _Reuse:
 
     async def settle(self, earlier: Path, report: JobReport) -> list[JobKey]:
         """Settles a job with the results of an earlier one; returns its key, if there is one."""
-        key = reuse_key(report.job)
-        if report.status is not JobStatus.SUCCEEDED or key is None or report.finished_at is None:
+        offer = _offer(report)
+        if offer is None:
             return []
-        likeness = _hashable(key)
-        age = self.now - report.finished_at
+        age = self.now - offer.finished_at
+        likeness = offer.likeness
         # Only one job of a batch reuses a run, because one job made it.
         job = next((one for one in self.wanted.get(likeness, ()) if _allows(one, age)), None)
         source = earlier / "jobs" / report.job.key
         # Mostly a job that is equal to this one has taken the run: nothing is copied for that.
-        if job is None or report.run_id is None or self.reader.has_run(report.run_id):
+        if job is None or self.reader.has_run(offer.run_id):
             return []
         if not await to_thread.run_sync(_is_whole, source, report):
             self.absent.setdefault(likeness, earlier)
@@ -145,7 +146,7 @@ class _Reuse:
         self.wanted[likeness].remove(job)
         if not self.wanted[likeness]:
             del self.wanted[likeness]
-        LOG.info("job_reused", job=job.key, run=report.run_id, batch=batch)
+        LOG.info("job_reused", job=job.key, run=offer.run_id, batch=batch)
         return [job.key]
 
 
@@ -159,19 +160,18 @@ class Reusable:
 
     def __init__(self, home: Path, series: Series, now: datetime) -> None:
         self._now = now
-        self._found: dict[Likeness, list[tuple[Path, JobReport]]] = {}
+        self._found: dict[Likeness, list[tuple[Path, datetime, JobReport]]] = {}
         known: set[RunId] = set()
         for found in batches_of(home, series):
             try:
                 with LedgerReader(found.folder / LEDGER) as source:
                     for report in source.reports():
-                        key = reuse_key(report.job)
-                        is_done = report.status is JobStatus.SUCCEEDED and report.finished_at
-                        run = report.run_id
-                        if key is None or not is_done or run is None or run in known:
+                        offer = _offer(report)
+                        if offer is None or offer.run_id in known:
                             continue
-                        known.add(run)
-                        self._found.setdefault(_hashable(key), []).append((found.folder, report))
+                        known.add(offer.run_id)
+                        result = found.folder, offer.finished_at, report
+                        self._found.setdefault(offer.likeness, []).append(result)
             except UsageError as error:
                 LOG.warning("history_not_read", batch=str(found.folder), error=str(error))
 
@@ -179,13 +179,29 @@ class Reusable:
         """Whether a job takes some of them; no other job takes the same."""
         key = reuse_key(job)
         found = [] if key is None else self._found.get(_hashable(key), [])
-        for place, (folder, report) in enumerate(found):
-            assert report.finished_at is not None  # noqa: S101 - checked when it was found
-            is_young = _allows(job, self._now - report.finished_at)
+        for place, (folder, finished_at, report) in enumerate(found):
+            is_young = _allows(job, self._now - finished_at)
             if is_young and _is_whole(folder / "jobs" / report.job.key, report):
                 del found[place]
                 return True
         return False
+
+
+class _Offer(NamedTuple):
+    """The results of an earlier job, which a job that is equal in `likeness` may reuse."""
+
+    likeness: Likeness
+    finished_at: datetime
+    run_id: RunId
+
+
+def _offer(report: JobReport) -> _Offer | None:
+    """The results of a job; None if it has none, or none that may be reused."""
+    key, finished_at, run_id = reuse_key(report.job), report.finished_at, report.run_id
+    is_done = report.status is JobStatus.SUCCEEDED
+    if not is_done or key is None or finished_at is None or run_id is None:
+        return None
+    return _Offer(_hashable(key), finished_at, run_id)
 
 
 def _allows(job: Job, age: timedelta) -> bool:
