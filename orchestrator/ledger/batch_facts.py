@@ -12,9 +12,9 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.ledger.rows import batch_of, progress_text, stored, waits_text
 from orchestrator.ledger.store import slices
 from orchestrator.ledger.transactions import Transactions, transaction
-from orchestrator.model.batches import Batch, BatchState, Wait
+from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.ids import RunId
-from orchestrator.model.progress import Progress
+from orchestrator.model.progress import Progress, Wait
 
 EXACTNESS = timedelta(seconds=2)
 """The platform's time comes from a header without fractions of a second."""

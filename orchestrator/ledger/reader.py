@@ -42,11 +42,11 @@ from orchestrator.ledger.rows import (
 )
 from orchestrator.ledger.statistics import Totals, has_provisional_cost, jobs_by_status, totals_of
 from orchestrator.ledger.store import Row, Rows, slices
-from orchestrator.model.batches import Batch, Wait
+from orchestrator.model.batches import Batch
 from orchestrator.model.ids import JobKey, Mark, RunId
 from orchestrator.model.item_sweeps import Expansion, Sources
 from orchestrator.model.jobs import Demand, Job, Target
-from orchestrator.model.progress import LiveRun, Progress
+from orchestrator.model.progress import LiveRun, Progress, Wait
 from orchestrator.model.states import JobStatus
 
 ALL = range(2**62)

@@ -17,9 +17,9 @@ from orchestrator.ledger.definitions import demand_from, job_of
 from orchestrator.ledger.records import Failure, JobReport, WaitingJob
 from orchestrator.ledger.store import Row
 from orchestrator.model.attempts import Attempt, Collected, OtherDataset, make_mark, sent_job
-from orchestrator.model.batches import Batch, BatchCall, BatchPlan, BatchState, Trigger, Wait
+from orchestrator.model.batches import Batch, BatchCall, BatchPlan, BatchState, Trigger
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, JobKey, Mark, RunId, StoreId
-from orchestrator.model.progress import Progress
+from orchestrator.model.progress import Progress, Wait
 from orchestrator.model.proofs import proof_from
 from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run

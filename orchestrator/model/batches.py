@@ -12,7 +12,6 @@ from hashlib import sha256
 
 from orchestrator.model.ids import BatchId, BatchName
 from orchestrator.model.item_sweeps import MAX_JOBS, ItemSweep
-from orchestrator.model.jobs import Target
 from orchestrator.model.selection import EVERYTHING, Choice
 
 
@@ -239,24 +238,7 @@ class BatchPlan:
     max_jobs: int = MAX_JOBS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """
-    Why the jobs with the same claim wait.
-
-    Attributes:
-        reason: for people.
-        jobs: how many there are.
-    """
-
-    target: Target | None
-    memory_mbytes: int
-    pools: tuple[str, ...]
-    reason: str
-    jobs: int
-
-
-# Only for ledgers of versions that did not store `stop_kind`.
+# Only for batches of versions that did not store `stop_kind`.
 STOPPED_BY_RULES = 3
 DONE_KINDS = frozenset(
     {
@@ -305,6 +287,20 @@ class BatchState(StrEnum):
     OPEN = "open"
     STOPPED = "stopped"
     ENDED = "ended"
+
+
+def is_done(state: str, exit_code: int | None, stop_kind: str | None) -> bool:
+    """
+    Whether a batch has ended, or was stopped by its own rules or on request.
+
+    The others were interrupted: by a signal, a crash, a full disk, or a platform that was away or
+    refused the token.
+    """
+    if state == BatchState.OPEN:
+        return False
+    if stop_kind is None:
+        return state == BatchState.ENDED or exit_code == STOPPED_BY_RULES
+    return stop_kind in DONE_KINDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,14 +382,5 @@ class Batch:
 
     @property
     def is_done(self) -> bool:
-        """
-        Whether it has ended, or was stopped by its own rules or on request.
-
-        The others were interrupted: by a signal, a crash, a full disk, or a platform that was away
-        or refused the token.
-        """
-        if self.state is BatchState.OPEN:
-            return False
-        if self.stop_kind is None:
-            return self.state is BatchState.ENDED or self.exit_code == STOPPED_BY_RULES
-        return self.stop_kind in DONE_KINDS
+        """Whether it has ended, or was stopped by its own rules or on request."""
+        return is_done(self.state, self.exit_code, self.stop_kind)

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from orchestrator.model.ids import JobKey, RunId
+from orchestrator.model.jobs import Target
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
 
 WINDOW_SECS = 60.0
@@ -15,6 +16,23 @@ WINDOW_SECS = 60.0
 
 SOONEST_RATE_SECS = 5.0
 """There is no rate before this time has gone by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """
+    Why the jobs with the same claim wait.
+
+    Attributes:
+        reason: for people.
+        jobs: how many there are.
+    """
+
+    target: Target | None
+    memory_mbytes: int
+    pools: tuple[str, ...]
+    reason: str
+    jobs: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

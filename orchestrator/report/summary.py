@@ -20,7 +20,7 @@ from orchestrator.report.expiry import expires_at
 VERSION = 1
 """The version of both files. New fields are added; none are changed or removed."""
 
-NEWEST = "command"
+NEWEST = "stop_kind"
 """The field of `summary.json` that was added last: a file without it is of an earlier version."""
 
 WAITING, NOT_STARTED = JobStatus.WAITING, JobStatus.NOT_STARTED
@@ -92,7 +92,8 @@ def summary_of(batch: Batch, totals: Totals) -> dict[str, JsonValue]:
         "finished_at": moment(ended_at),
         "duration_secs": None if ended_at is None else round(batch.secs_until(ended_at), 3),
         "active_secs": None if totals.active_secs is None else round(totals.active_secs, 3),
-        NEWEST: totals.calls[0].command if totals.calls else None,
+        "command": totals.calls[0].command if totals.calls else None,
+        NEWEST: batch.stop_kind,
     }
 
 

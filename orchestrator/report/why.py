@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from orchestrator.ledger.records import JobReport, Place
-from orchestrator.model.batches import Wait
 from orchestrator.model.jobs import demand_of
+from orchestrator.model.progress import Wait
 from orchestrator.model.states import AttemptState, JobStatus, RunStatus
 from orchestrator.report.summary import moment
 

@@ -17,9 +17,9 @@ import anyio
 from orchestrator.errors import DeadlinePassed, OrchestratorError, StoppedEarly, TooManyFailures
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt, Outcome, Place
-from orchestrator.model.batches import Wait
 from orchestrator.model.item_sweeps import Expansion
 from orchestrator.model.jobs import Job, Target
+from orchestrator.model.progress import Wait
 from orchestrator.model.rules import Remedy
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.scheduler import housekeeping

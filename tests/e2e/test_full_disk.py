@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,17 +37,26 @@ def test_full_disk_under_a_dataset_stops_the_batch(
     command: Command, platform: ServedPlatform
 ) -> None:
     """A dataset that does not fit is not a failure of its job; a resume downloads it whole."""
-    command.write("sweep.toml", sweep(jobs=3, duration_secs=0, items=20_000))
+    item = {"n": "{{ n }}"}
+    command.write("sweep.toml", sweep(jobs=3, duration_secs=0, items=20_000, item=item))
     stopped = on_small_disk(command, 300_000, "run", "sweep.toml", "--json")
     assert stopped.code == 3, stopped.err
     assert "the disk is full: make room, then resume the batch" in stopped.err
     assert stopped.json["jobs"]["FAILED"] == 0
     folder = Path(stopped.json["folder"])
     assert list(folder.glob("jobs/*/items.jsonl")) == []
+    assert json.loads((folder / "summary.json").read_text())["stop_kind"] == "DiskFull"
+    # Its items are not all, so no other spec takes them for that.
+    column = '{ results = "sweep", column = "n", distinct = true }'
+    text = sweep("next", 1, duration_secs=0).replace("{ range = [1, 1] }", column)
+    command.write("next.toml", text)
+    refused = command.run("plan", "next.toml")
+    assert (refused.code, "has not ended" in refused.err) == (2, True), refused.err
     done = command.run("resume", "sweep", "--json")
     assert (done.code, done.json["items"]) == (0, 60_000)
     assert len(platform.runs_of(folder)) == 3
     assert list(folder.glob("jobs/*/.*")) == []
+    assert command.run("plan", "next.toml", "--json").json["jobs"] == 3
 
 
 def test_disk_that_is_full_from_the_start_starts_nothing(

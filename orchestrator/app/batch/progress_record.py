@@ -8,8 +8,7 @@ from orchestrator.app.batch.live_source import LiveSource
 from orchestrator.app.batch.open_batch import NOT_OURS
 from orchestrator.errors import DiskFull, StoppedEarly
 from orchestrator.ledger import Ledger
-from orchestrator.model.batches import Wait
-from orchestrator.model.progress import Progress
+from orchestrator.model.progress import Progress, Wait
 
 RECORD_EVERY_SECS = 2.0
 RECORDED_RUNS = 60

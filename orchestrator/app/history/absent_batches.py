@@ -12,7 +12,6 @@ from orchestrator.app.history.saved_summary import saved_summary
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.location import location_of
-from orchestrator.model.batches import STOPPED_BY_RULES, Batch, BatchState
 from orchestrator.specfile.tables.data_source import Absent
 
 
@@ -33,7 +32,7 @@ def _absent(output: Path, name: str, *, is_local: bool) -> Collection[Path]:
     return [
         found.folder
         for found in survey(output / name).found
-        if _counts(found.batch)
+        if found.batch.is_done
         and (found.batch.plan.local is not None) == is_local
         and not _has_reports(found)
     ]
@@ -52,9 +51,3 @@ def _has_reports(found: Found) -> bool:
         write_reports(folder, batch, reader, reader.totals())
         return True
     return False
-
-
-def _counts(batch: Batch) -> bool:
-    return batch.state is BatchState.ENDED or (
-        batch.state is BatchState.STOPPED and batch.exit_code == STOPPED_BY_RULES
-    )

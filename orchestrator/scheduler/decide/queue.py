@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import chain, islice
 
-from orchestrator.model.batches import Wait
 from orchestrator.model.jobs import Target
+from orchestrator.model.progress import Wait
 from orchestrator.scheduler.decide.lane import Lane, QueuedJob
 from orchestrator.scheduler.decide.limits import MONEY, RUNS, Blocked, Claim
 from orchestrator.scheduler.decide.usage import Usage

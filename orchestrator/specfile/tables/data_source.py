@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from orchestrator.model.batches import is_done
 from orchestrator.model.whole_pairs import with_whole_pairs
 from orchestrator.specfile.sweep.matrix import SourceTable
 from orchestrator.specfile.tables.file_signatures import (
@@ -29,9 +30,6 @@ from orchestrator.specfile.text.stdin import STANDARD_INPUT, read_piped
 from orchestrator.system_errors import refuse_exhaustion
 
 LATEST = "latest"
-
-STOPPED_BY_RULES = 3
-"""The exit code of a batch that its own rules have stopped."""
 
 FORMATS = {
     ".csv": "csv",
@@ -182,8 +180,8 @@ def facts_if_done(folder: Path) -> Mapping[str, Any] | None:
     if not summary.is_file():
         return None
     facts: Mapping[str, Any] = orjson.loads(_read(summary))
-    is_done = facts["state"] == "ended" or facts["exit_code"] == STOPPED_BY_RULES
-    return facts if is_done else None
+    # A summary of an earlier version has no `stop_kind`.
+    return facts if is_done(facts["state"], facts["exit_code"], facts.get("stop_kind")) else None
 
 
 def _results(name: str, around: Surroundings) -> Iterator[Source]:

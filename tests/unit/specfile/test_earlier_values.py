@@ -66,9 +66,10 @@ def test_rows_of_earlier_batches_are_left_out(tmp_path: Path) -> None:
     [
         ({"status": "FAILED"}, {"exit_code": 1}),
         ({}, {"state": "stopped", "exit_code": 143}),
+        ({}, {"state": "stopped", "exit_code": 3, "stop_kind": "DiskFull"}),
         ({}, {"platform": "local"}),
     ],
-    ids=["failed", "interrupted", "local"],
+    ids=["failed", "interrupted", "full disk", "local"],
 )
 def test_rows_that_no_whole_result_has_are_run(
     tmp_path: Path, job: dict[str, Any], summary: dict[str, Any]
@@ -78,9 +79,11 @@ def test_rows_that_no_whole_result_has_are_run(
     assert keys(tmp_path, "1") == ["product-1"]
 
 
-def test_batch_that_its_budget_stopped_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [{"stop_kind": "BudgetExhausted"}, {}], ids=["", "old"])
+def test_batch_that_its_budget_stopped_counts(tmp_path: Path, kind: dict[str, str]) -> None:
     """A list that is longer than the budget of one night is done in several."""
-    earlier(tmp_path, "1", {"key": "a", "params": {"id": "1"}}, state="stopped", exit_code=3)
+    stopped: dict[str, Any] = {"state": "stopped", "exit_code": 3, **kind}
+    earlier(tmp_path, "1", {"key": "a", "params": {"id": "1"}}, **stopped)
     assert keys(tmp_path, "1", "2") == ["product-2"]
     assert keys(tmp_path, "1", "2", is_local=True) == ["product-1", "product-2"]
 
