@@ -215,7 +215,7 @@ class Batch(BatchFiles):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._running.leave(error)
+        await self._running.leave()
         if error is None and not isinstance(self._running.error, Interrupted | None):
             raise self._running.error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import ExitStack
@@ -78,7 +79,7 @@ class Session:
         self._has_begun = anyio.Event()
         self._has_ended = anyio.Event()
         self._scope = anyio.CancelScope(shield=True)
-        self._tasks = anyio.create_task_group()
+        self._task: asyncio.Task[None] | None = None
 
     async def start(self, function: Callable[[], Awaitable[int]], log_level: str) -> None:
         """
@@ -90,31 +91,36 @@ class Session:
         Raises:
             OrchestratorError: the batch cannot begin.
         """
-        await self._tasks.__aenter__()
+        # A task group must be left in the task that entered it, which fixtures of pytest do not do.
+        work = self._work(function, log_level)
+        self._task = asyncio.create_task(work, name="batch")  # noqa: TID251 - `leave` waits for it
         try:
-            self._tasks.start_soon(self._work, function, log_level, name="batch")
             await self._has_begun.wait()
             if self.folder is None:
                 self._raise_error()
-        except BaseException as error:
-            await self.leave(error)
+        except BaseException:
+            await self.leave()
             raise
 
-    async def leave(self, error: BaseException | None) -> None:
+    async def leave(self) -> None:
         """
         Ends the work as the first SIGINT does, and after `LEAVE_SECS` as the second one.
 
-        Args:
-            error: of the program, which goes on to its own caller.
+        Any task may call it.
+        If that task is cancelled meanwhile, the work ends as by the second SIGINT.
         """
-        is_cancelled = isinstance(error, anyio.get_cancelled_exc_class())
-        try:
-            await self._end()
-        finally:
-            # Without the program's own error, which the task group would wrap.
-            own = error if is_cancelled else None
-            trace = None if own is None else own.__traceback__
-            await self._tasks.__aexit__(None if own is None else type(own), own, trace)
+        if not self._has_ended.is_set():
+            self.stop.make(LeftEarly())
+        with anyio.CancelScope(shield=True):
+            try:
+                with anyio.move_on_after(LEAVE_SECS):
+                    await self._has_ended.wait()
+            finally:
+                self._scope.cancel()
+                await self._wait_for_task()
+        self._closing.close()
+        self._readers.clear()
+        self._is_left = True
 
     async def wait_until_ended(self) -> None:
         """
@@ -235,17 +241,16 @@ class Session:
         self._has_begun.set()
         self._wake()
 
-    async def _end(self) -> None:
-        if not self._has_ended.is_set():
-            self.stop.make(LeftEarly())
-            with anyio.CancelScope(shield=True):
-                with anyio.move_on_after(LEAVE_SECS):
-                    await self._has_ended.wait()
-                self._scope.cancel()
-                await self._has_ended.wait()
-        self._closing.close()
-        self._readers.clear()
-        self._is_left = True
+    async def _wait_for_task(self) -> None:
+        """Waits until no task is left; a shield does not keep away a cancellation by asyncio."""
+        cancelled: asyncio.CancelledError | None = None
+        while self._task is not None and not self._task.done():
+            try:
+                await asyncio.wait({self._task})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     def _settled(self, folder: Path, job: JobKey | int) -> JobResult:
         """A settled job, as the ledger has it."""

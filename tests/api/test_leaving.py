@@ -129,6 +129,31 @@ async def test_cancelled_task_leaves_the_batch_in_order(emulator: EmulatorHandle
     assert statuses(emulator) == ["RUNNING"]
 
 
+async def test_another_task_may_leave_the_batch(emulator: EmulatorHandle) -> None:
+    """A fixture of pytest enters and leaves it in two tasks."""
+    batch = Batch(name="shops", jobs=[slow("slow")])
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(batch.__aenter__)
+    await wait_for_a_run(batch)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(batch.__aexit__, None, None, None)
+    assert batch.result.exit_code == 130
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "batch"] == []
+
+
+async def test_task_that_is_cancelled_while_it_leaves_leaves_no_task(
+    emulator: EmulatorHandle,
+) -> None:
+    """The work ends at once, as by a second Ctrl-C."""
+    batch = Batch(name="shops", jobs=[slow("slow")])
+    await batch.__aenter__()
+    await wait_for_a_run(batch)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await batch.__aexit__(None, None, None)
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "batch"] == []
+
+
 async def test_program_that_is_cancelled_at_once_starts_nothing(
     emulator: EmulatorHandle, tmp_path: Path
 ) -> None:
