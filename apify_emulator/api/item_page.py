@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from apify_emulator.faults import Faults
+from apify_emulator.api.context import Context
+from apify_emulator.api.dataset_views import transformation
 from apify_emulator.http.answers import Answer
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import invalid_parameter
@@ -35,13 +36,14 @@ _TRANSFORM_PARAMETERS = frozenset(
 )
 
 
-def items_answer(call: Call, dataset: Dataset, faults: Faults, *, status: int = 200) -> Answer:
+def items_answer(context: Context, call: Call, dataset: Dataset, *, status: int = 200) -> Answer:
     """
     Answers with a dataset's items that are visible in spite of the faults.
 
     Unchanged JSON Lines go directly from the file to the socket; all other forms pass through
     memory in blocks.
     """
+    faults = context.faults.faults
     total = dataset.visible(faults.items_lag_secs)
     shown_total = min(total, dataset.visible(faults.total_lag_secs))
     offset = call.count("offset", 0)
@@ -69,9 +71,9 @@ def items_answer(call: Call, dataset: Dataset, faults: Faults, *, status: int = 
         answer.body, answer.length = dataset.raw(start, start + count)
         _join_when_small(answer)
         return answer
-    transform = ItemTransform() if is_plain else _transform(call)
+    transform = ItemTransform() if is_plain else _transform(context, call, dataset)
     blocks = _blocks(dataset, transform, start, start + count, desc=desc)
-    answer.body = writer(blocks, _format_options(call, transform))
+    answer.body = writer(blocks, _format_options(call, dataset, transform))
     # A short answer is sent in one piece, which needs fewer system calls.
     if count <= 1000:
         answer.body = b"".join(answer.body)
@@ -104,20 +106,28 @@ def _blocks(
     return read_blocks
 
 
-def _transform(call: Call) -> ItemTransform:
+def _transform(context: Context, call: Call, dataset: Dataset) -> ItemTransform:
     is_clean = call.flag("clean")
+    name = call.text("view")
+    view = transformation(context, dataset, name) if name else {}
+
+    def names(parameter: str) -> tuple[str, ...]:
+        return tuple(call.names(parameter)) or view.get(parameter, ())
+
     return ItemTransform(
-        fields=tuple(call.names("fields")),
+        fields=names("fields"),
         output_fields=tuple(call.names("outputFields")),
-        omit=tuple(call.names("omit")),
-        unwind=tuple(call.names("unwind")),
-        flatten=tuple(call.names("flatten")),
+        omit=names("omit"),
+        unwind=names("unwind"),
+        flatten=names("flatten"),
         skip_empty=call.flag("skipEmpty") or is_clean,
         skip_hidden=call.flag("skipHidden") or is_clean,
+        is_simplified=call.flag("simplified"),
+        skip_failed_pages=call.flag("skipFailedPages"),
     )
 
 
-def _format_options(call: Call, transform: ItemTransform) -> FormatOptions:
+def _format_options(call: Call, dataset: Dataset, transform: ItemTransform) -> FormatOptions:
     delimiter = call.text("delimiter", ",") or ","
     if len(delimiter) != 1 or delimiter in '\n\r"':
         raise invalid_parameter("delimiter", "must be one character")
@@ -132,6 +142,7 @@ def _format_options(call: Call, transform: ItemTransform) -> FormatOptions:
         fields=tuple(renamed),
         xml_root=call.text("xmlRoot", "items") or "items",
         xml_row=call.text("xmlRow", "item") or "item",
-        feed_title=call.text("feedTitle", "Dataset items"),
-        feed_description=call.text("feedDescription", "Items of a dataset"),
+        feed_title=call.text("feedTitle") or f"Dataset {dataset.name or dataset.id}",
+        feed_description=call.text("feedDescription")
+        or f'Items in dataset with id "{dataset.id}".',
     )

@@ -101,12 +101,13 @@ async def record(arguments: argparse.Namespace) -> None:
         for run_id in arguments.runs:
             run = await reader.run(run_id)
             name, definition = await reader.actor(run)
+            schema, storages = await reader.schemas(run)
             folder = write_stand_in(
                 target_of(arguments),
                 name,
                 await reader.contents(run, arguments.duration),
-                schema=await reader.schema(run),
-                definition=definition,
+                schema=schema,
+                definition={**definition, "storages": storages} if storages else definition,
             )
             print(f"{name} {run_id} {folder}", flush=True)
 

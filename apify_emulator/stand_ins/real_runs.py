@@ -59,15 +59,16 @@ class RealRuns:
             del kept["pricingInfos"]
         return f"{actor['username']}/{actor['name']}", kept
 
-    async def schema(self, run: dict[str, Any]) -> dict[str, Any] | None:
-        """Returns the input schema of a run's build; None if the account may not read it."""
-        build = await self._data(f"actor-builds/{run.get('buildId')}", may_be_missing=True)
-        if build is None:
-            return None
-        schema = (build.get("actorDefinition") or {}).get("input") or build.get("inputSchema")
+    async def schemas(
+        self, run: dict[str, Any]
+    ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Returns the input schema and `storages` of a run's build; None for what it lacks."""
+        build = await self._data(f"actor-builds/{run.get('buildId')}", may_be_missing=True) or {}
+        described = build.get("actorDefinition") or {}
+        schema = described.get("input") or build.get("inputSchema")
         if isinstance(schema, str):
             schema = orjson.loads(schema)
-        return schema or None
+        return schema or None, described.get("storages") or None
 
     async def contents(self, run: dict[str, Any], duration_secs: float | None) -> StandInRun:
         """

@@ -37,8 +37,8 @@ class FormatOptions:
     fields: tuple[str, ...] = ()
     xml_root: str = "items"
     xml_row: str = "item"
-    feed_title: str = "Dataset items"
-    feed_description: str = "Items of a dataset"
+    feed_title: str = ""
+    feed_description: str = ""
 
 
 def as_jsonl(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:

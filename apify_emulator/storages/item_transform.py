@@ -12,6 +12,9 @@ from typing import Any
 
 Item = dict[str, Any]
 
+# The description of the API defines `simplified` by these.
+_SIMPLIFIED = ("url", "pageFunctionResult", "errorInfo")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemTransform:
@@ -20,6 +23,8 @@ class ItemTransform:
 
     Attributes:
         output_fields: new names for `fields`, by position.
+        is_simplified: whether items are the results of page functions, beside the URL.
+        skip_failed_pages: whether items with an `errorInfo` are left out.
     """
 
     fields: tuple[str, ...] = ()
@@ -29,6 +34,8 @@ class ItemTransform:
     flatten: tuple[str, ...] = ()
     skip_empty: bool = False
     skip_hidden: bool = False
+    is_simplified: bool = False
+    skip_failed_pages: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -38,10 +45,20 @@ class ItemTransform:
     def apply(self, items: Iterable[Item]) -> Iterator[Item]:
         """Yields the changed items; there can be more or fewer than before."""
         for item in items:
-            for row in _unwound(item, self.unwind):
+            if self.skip_failed_pages and "errorInfo" in item:
+                continue
+            for row in self._rows(item):
                 changed = self._changed(row)
                 if changed or not self.skip_empty:
                     yield changed
+
+    def _rows(self, item: Item) -> Iterator[Item]:
+        if not self.is_simplified:
+            yield from _unwound(item, self.unwind)
+            return
+        picked = {name: item[name] for name in _SIMPLIFIED if name in item}
+        for row in _unwound(picked, _SIMPLIFIED[1:2]):
+            yield from _unwound(row, self.unwind)
 
     def _changed(self, item: Item) -> Item:
         row = _flattened(item, self.flatten) if self.flatten else item

@@ -139,7 +139,7 @@ async def test_record_reads_a_real_run_and_plays_it(tmp_path: Path) -> None:
             run = await reader.run(real["id"])
             name, _ = await reader.actor(run)
             contents = await reader.contents(run, None)
-            schema = await reader.schema(run)
+            schema, _ = await reader.schemas(run)
     write_stand_in(tmp_path / "data" / "actors", name, contents, schema=schema)
     async with calling(tmp_path / "data") as call:
         played, lines = await _played(call, given)

@@ -6,6 +6,7 @@ from typing import Any
 
 from apify_emulator.account import USER_ID, USERNAME
 from apify_emulator.api.context import Context
+from apify_emulator.api.dataset_views import dataset_schema
 from apify_emulator.api.item_page import items_answer
 from apify_emulator.api.router import Router
 from apify_emulator.api.storage_answers import signed, update_storage
@@ -71,7 +72,7 @@ async def get_items(context: Context, call: Call) -> Answer:
     """Returns items in the requested format."""
     dataset = _find(context, call)
     dataset.reads += 1
-    return items_answer(call, dataset, context.faults.faults)
+    return items_answer(context, call, dataset)
 
 
 async def push(context: Context, call: Call) -> Answer:
@@ -94,7 +95,7 @@ async def push(context: Context, call: Call) -> Answer:
 
 
 async def statistics(context: Context, call: Call) -> Answer:
-    """Returns empty statistics of fields, because no dataset has a schema."""
+    """Returns empty statistics of fields, because the emulator keeps none."""
     _find(context, call)
     return data({"fieldStatistics": None})
 
@@ -130,7 +131,7 @@ def _view(context: Context, call: Call, dataset: Dataset) -> dict[str, Any]:
         **_brief(context, dataset),
         "name": dataset.name,
         "fields": None,
-        "schema": None,
+        "schema": dataset_schema(context, dataset),
         "consoleUrl": f"{call.base_url}/storage/datasets/{dataset.id}",
         **signed(context, call, dataset.id, itemsPublicUrl=f"{place}/items"),
     }

@@ -55,7 +55,7 @@ async def start_and_get_items(context: Context, call: Call) -> Answer:
     """Starts a run, waits for its end and answers with its items."""
     run = await _run_to_success(context, call)
     dataset = context.datasets.get(run.dataset_id)
-    return items_answer(call, dataset, context.faults.faults, status=201)
+    return items_answer(context, call, dataset, status=201)
 
 
 async def validate_input(context: Context, call: Call) -> Answer:
