@@ -64,13 +64,15 @@ class JobFacts(Transactions):
 
     @transaction
     def mark_collected_again(
-        self, seq: int, number: int, outcome: Outcome, collected: Collected
+        self, seq: int, number: int, run: Run, outcome: Outcome, collected: Collected
     ) -> None:
         """Records what was downloaded later of a settled attempt, and judges its job by it."""
         self._execute(
             "collect_again",
             seq=seq,
             number=number,
+            dataset_id=run.dataset_id,
+            store_id=run.store_id,
             error=outcome.error,
             outcome=outcome.status,
             **collected_values(collected),

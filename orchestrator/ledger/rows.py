@@ -280,6 +280,8 @@ def start_values(run: Run) -> dict[str, Any]:
 def end_values(run: Run) -> dict[str, Any]:
     """The parameters of `mark_finished` that come from a run."""
     return {
+        "dataset_id": run.dataset_id,
+        "store_id": run.store_id,
         "run_status": run.status,
         "status_message": run.status_message,
         "exit_code": run.exit_code,

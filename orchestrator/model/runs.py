@@ -43,6 +43,14 @@ class Run(NamedTuple):
     build_number: str | None = None
     resurrect_count: int | None = None
 
+    def with_storages_of(self, other: Run) -> Run:
+        """This run with those of its storages that only another answer about it names."""
+        if self.dataset_id and self.store_id:
+            return self
+        return self._replace(
+            dataset_id=self.dataset_id or other.dataset_id, store_id=self.store_id or other.store_id
+        )
+
     @property
     def is_terminal(self) -> bool:
         """Whether the run has ended; one with an unknown status has ended if it has an end time."""

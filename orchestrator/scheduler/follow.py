@@ -226,7 +226,10 @@ class Follower:
         if answer is None:
             return None
         facts = answer.facts()
+        # The answer to a start, or the last one, may lack them.
+        followed.run = run.with_storages_of(facts)
         if facts.is_terminal:
+            facts = facts.with_storages_of(followed.run)
             run_json = answer.to_json()
             await self._finish(followed, facts, run_json)
             return EndedRun(attempt, facts, run_json, followed.abort_because)

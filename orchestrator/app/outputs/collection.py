@@ -287,7 +287,7 @@ class Gaps:
             complaint = await self.acceptance.complaint(job, run, collected)
             outcome = outcome_of_check(run, complaint)
         ledger = self.batch.ledger
-        await ledger.mark_collected_again(job.seq, report.attempts, outcome, collected)
+        await ledger.mark_collected_again(job.seq, report.attempts, run, outcome, collected)
 
     async def _described(self, report: JobReport) -> bool:
         """Writes the files that the ledger holds if no others are missing; returns whether so."""

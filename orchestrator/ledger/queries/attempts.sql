@@ -54,9 +54,9 @@ WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
 -- name: mark_finished
 -- started, adopted -> finished: the run has reached a terminal status.
-UPDATE attempts SET state = 'finished', run_status = :run_status,
-    status_message = :status_message, exit_code = :exit_code, started_at = :started_at,
-    finished_at = :finished_at, cost_usd = :cost_usd, build_number = :build_number,
+UPDATE attempts SET state = 'finished', dataset_id = :dataset_id, store_id = :store_id,
+    run_status = :run_status, status_message = :status_message, exit_code = :exit_code,
+    started_at = :started_at, finished_at = :finished_at, cost_usd = :cost_usd, build_number = :build_number,
     straggles = :straggles, ended_at = :ended_at, cost_at = :ended_at, run_object = :run_object
 WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
@@ -83,7 +83,9 @@ WHERE job_seq = :seq AND number = :number AND state = 'lost' AND run_id IS NOT N
 -- Records what was downloaded later of a settled attempt.
 UPDATE attempts SET items = :items, size_bytes = :size_bytes, sha256 = :sha256,
     records = :records, missing = :missing, proof = :proof, unproven = :unproven, error = :error,
-    datasets = :datasets, outcome = :outcome
+    datasets = :datasets, outcome = :outcome,
+    dataset_id = coalesce(nullif(:dataset_id, ''), dataset_id),
+    store_id = coalesce(nullif(:store_id, ''), store_id)
 WHERE job_seq = :seq AND number = :number AND state = 'settled';
 
 -- name: set_datasets
