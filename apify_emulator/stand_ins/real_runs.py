@@ -148,7 +148,8 @@ async def real_runs(token: SecretStr, api_url: str) -> AsyncIterator[RealRuns]:
     Gives a reader of real runs.
 
     Raises:
-        SetupError: the API cannot be reached, or refuses a request.
+        SetupError: the API cannot be reached, or refuses a request; the message is one line
+            without the token, even if the API quotes it.
     """
     if not api_url.startswith(("https://", "http://")):
         raise SetupError(f"{api_url}: expected an address like {API_URL}")
@@ -160,11 +161,19 @@ async def real_runs(token: SecretStr, api_url: str) -> AsyncIterator[RealRuns]:
             headers=headers, timeout=timeout, trust_env=True
         ) as session:
             yield RealRuns(session, api_url)
+    except SetupError as problem:
+        raise _without(token, str(problem)) from None
     except (aiohttp.ClientError, TimeoutError) as problem:
         reason = str(problem) or type(problem).__name__
-        raise SetupError(f"{api_url}: cannot be read: {reason}") from problem
+        raise _without(token, f"{api_url}: cannot be read: {reason}") from None
     except (KeyError, TypeError, ValueError) as problem:
-        raise SetupError(f"{api_url}: gave an answer that is not Apify's: {problem!r}") from problem
+        said = f"{api_url}: gave an answer that is not Apify's: {problem!r}"
+        raise _without(token, said) from None
+
+
+def _without(token: SecretStr, message: str) -> SetupError:
+    line = " ".join(message.replace(token.get_secret_value(), "[secret]").split())
+    return SetupError("".join(char if char.isprintable() else "?" for char in line))
 
 
 def _facts(run: dict[str, Any], given: Any, duration_secs: float | None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from apify_emulator.runs.recording import FACTS, FOLDER, ITEMS, LOG, load_record
 ANY_INPUT = "any-input"
 _STORE = re.compile(r"https?://(www\.|console\.)?apify\.com/(store/)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*[/~][A-Za-z0-9][A-Za-z0-9._-]*")
+_RECORDING = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
@@ -67,10 +68,13 @@ def write_stand_in(
         definition: further fields of `actor.json`.
 
     Raises:
-        SetupError: the name, the schema or a fact is not valid, or the files cannot be written.
+        SetupError: a name, the schema or a fact is not valid, or the files cannot be written.
             Nothing has changed then.
     """
     full_name = check_name(full_name)
+    # It may be the id that a server gave, and it becomes a folder that replaces another one.
+    if not _RECORDING.fullmatch(run.name):
+        raise SetupError(f"{run.name!r} cannot be the name of a recording")
     folder = actors_dir / full_name.replace("/", "~")
     try:
         path = folder / ".actor" / "actor.json"

@@ -33,6 +33,7 @@ GIVEN = {
     "duration_secs": 0.01,
     "items": 2,
     "item": {"text": 'a "quoted" {{ name }} \\ line\nbreak', "deep": [{"x": True}, 1.5, []]},
+    "steers\u202e": "\x1b[2J\x7f\u009b2J\u202e\u2028\U0001f600",
 }
 
 
@@ -46,6 +47,8 @@ def test_import_writes_a_spec_for_the_same_run(
     run_id = max(platform.runs(), key=lambda run: run["startedAt"])["id"]
     done = command.run("import", run_id)
     assert done.code == 0, done.err
+    # A terminal shows it.
+    assert all(line.isprintable() for line in done.out.split("\n"))
     name = "s.json" if more else "s.toml"
     command.write(name, done.out)
     ran = command.run("run", name, "--json")

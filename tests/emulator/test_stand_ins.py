@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from apify_emulator.errors import SetupError
+from apify_emulator.faults import FaultKind, FaultRule, Faults
 from apify_emulator.stand_ins.real_runs import real_runs
 from apify_emulator.stand_ins.stand_in_files import StandInRun, StoredValue, write_stand_in
 from tests.emulator.caller import TOKEN, Caller, calling
@@ -172,6 +173,29 @@ def test_stand_in_with_a_hostile_record_key_stays_in_its_folder(tmp_path: Path) 
     assert (folder / "recordings" / "any-input" / "record-1").read_bytes() == b"x"
     with pytest.raises(SetupError, match="expected an Actor like"):
         write_stand_in(tmp_path, "../up", StandInRun())
+
+
+@pytest.mark.parametrize("name", ["../../../precious", "..", "", "a/b"])
+def test_recording_of_a_hostile_run_id_replaces_no_folder(tmp_path: Path, name: str) -> None:
+    """A server may name a run as it likes: its id leads to no folder elsewhere."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("kept")
+    with pytest.raises(SetupError, match="cannot be the name of a recording"):
+        write_stand_in(tmp_path / "actors", NAME, StandInRun(name=name))
+    assert (precious / "file").read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["precious"]
+
+
+async def test_record_shows_no_token_that_the_server_quotes(tmp_path: Path) -> None:
+    """A refusal with the token and a forged line is one line without the token."""
+    rule = FaultRule(do=FaultKind.REFUSE, status=400, message=f"{TOKEN}\n\u009bforged")
+    faults = Faults(rules=(rule,))
+    async with calling(tmp_path, faults=faults) as call:
+        with pytest.raises(SetupError) as caught:
+            async with real_runs(SecretStr(TOKEN), call.emulator.url) as reader:
+                await reader.run("some-run")
+    assert str(caught.value).endswith(": [secret] ?forged")
 
 
 async def test_run_of_a_stand_in_becomes_that_of_another(tmp_path: Path) -> None:

@@ -119,8 +119,14 @@ def _toml(value: Any) -> str:
         case list():
             return f"[{', '.join(map(_toml, value))}]"
         case _:
-            # TOML writes text, numbers and booleans like JSON, except for one character.
-            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+            # TOML writes text, numbers and booleans like JSON.
+            text = json.dumps(value, ensure_ascii=False)
+            return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(char: str) -> str:
+    """A character that steers no terminal and hides nothing; else its escape."""
+    return char if char.isprintable() else f"\\U{ord(char):08X}"
 
 
 def _key(field: str) -> str:
