@@ -275,8 +275,12 @@ def carry_out(order: dict[str, Any]) -> None:
         getattr(importlib.import_module(module), function)(order["words"])
     except SystemExit as end:
         code = end.code or 0
-    if not isinstance(code, int):
-        sys.exit(code)  # with a message
+        if not isinstance(code, int):
+            sys.stderr.write(f"{code}\n")
+            code = 1
+    except Exception:  # noqa: BLE001 - as the interpreter does
+        sys.excepthook(*sys.exc_info())
+        code = 1
     _end(code)
 
 
@@ -295,6 +299,7 @@ def _end(code: int) -> NoReturn:
     Ends a child as the interpreter does, but leaves its memory to the system.
 
     To take the objects of all imports apart would cost more than most commands do.
+    And libuv would wait at its end for threads that only the server has.
     """
     threading._shutdown()  # type: ignore[attr-defined] # as the interpreter does
     atexit._run_exitfuncs()
