@@ -30,6 +30,7 @@ Every error that this project raises on purpose, and the exit code that each one
        │  ├─ PlanLimitReached              the plan or the money: concerns every job
        │  ├─ ActorRefused                  rent it, approve it, share it: concerns this Actor
        │  ├─ InputRejected                 correct the input or the options
+       │  ├─ Conflict                      what it concerns is being changed: a start is repeated
        │  ├─ NotFound                      no such thing
        │  └─ RunFailed                     a synchronous run that did not succeed
        └─ StartUnconfirmed                 find out: the run may have been started
@@ -339,6 +340,10 @@ class ActorRefused(PermanentError):
 
 class InputRejected(PermanentError):
     """The platform refuses the input or an option of the start."""
+
+
+class Conflict(PermanentError):
+    """What the request concerns is locked or being changed, for longer than a start may take."""
 
 
 class NotFound(PermanentError):

@@ -114,6 +114,30 @@ def test_refused_input_fails_only_its_own_job(faulty: Make) -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "kind", "times"),
+    [
+        (409, "some-new-type", 1),
+        (423, "some-new-type", 2),
+        (400, "concurrent-update-detected", 1),
+        (409, "some-new-type", 99),
+    ],
+)
+def test_start_that_is_refused_because_of_a_conflict_is_tried_again(
+    faulty: Make, status: int, kind: str, times: int
+) -> None:
+    """A conflict may pass: its job waits for that a while, and the others go on."""
+    path = "/actor-tasks/local~rented/runs"
+    rule = {"do": "refuse", "path": path, "status": status, "times": times}
+    command, platform = faulty({**rule, "type": kind, "message": "It is locked."})
+    two_actors(command, platform, bad=1)
+    done = command.run("run", "s.toml", "--json")
+    failed = {"FAILED": 1} if times == 99 else {}
+    assert (done.code, counts(done.json)) == (len(failed), {"SUCCEEDED": 4 - len(failed), **failed})
+    assert ("not started: It is locked." in done.err) == bool(failed), done.err
+    assert len(platform.runs()) == 4 - len(failed)
+
+
+@pytest.mark.parametrize(
     ("path", "status", "kind", "code"),
     [
         ("/v2/acts/", 403, "insufficient-permissions", 2),

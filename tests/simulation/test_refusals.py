@@ -42,6 +42,7 @@ from tests.simulation.simulated_run import Allowed
 from tests.support.builders import make_batch, make_job
 from tests.support.refusal_types import (
     ACTOR,
+    CONFLICT,
     JOB,
     LATER,
     MISSING,
@@ -58,9 +59,9 @@ from tests.support.virtual_time import run_virtual
 
 JOBS = 3
 ACTORS = 40
-STATUSES = (400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 415, 418, 422, 429)
+STATUSES = (400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 415, 418, 422, 423, 429)
 WAYS = ("start", "sync", "resurrect")
-TRANSIENT = ("room", "later", "unclear")
+TRANSIENT = ("room", "later", "unclear", "conflict")
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Refusal:
         return concern(self.status, self.kind, resurrects=self.way == "resurrect")
 
 
-KNOWN = f"{ROOM} {LATER} {UNCLEAR} {TOKEN} {PLAN} {ACTOR} {MISSING} {JOB}".split()
+KNOWN = f"{ROOM} {LATER} {CONFLICT} {UNCLEAR} {TOKEN} {PLAN} {ACTOR} {MISSING} {JOB}".split()
 ROWS = [
     Refusal(status, kind, way)
     for way in WAYS
@@ -213,7 +214,11 @@ def check(platform: RefusingPlatform, reports: Sequence[JobReport], rows: list[R
             "room": ({JobStatus.SUCCEEDED}, 2 * JOBS, JOBS, True),
             "later": ({JobStatus.SUCCEEDED}, 2 * JOBS, JOBS, True),
             "unclear": ({JobStatus.SUCCEEDED}, 2 * JOBS, JOBS, True),
+            "conflict": ({JobStatus.SUCCEEDED}, 2 * JOBS, JOBS, True),
         }
+        # The client sends a synchronous start once.
+        if row.way == "sync":
+            expected["conflict"] = expected["job"]
         assert outcomes_of(platform, reports, actor) == expected[row.concerns], row
     for actor in range(len(rows), len(rows) + 2):
         assert outcomes_of(platform, reports, actor) == ({JobStatus.SUCCEEDED}, 0, JOBS, True)

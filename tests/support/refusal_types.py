@@ -11,9 +11,10 @@ from typing import Literal
 
 from tests.support.openapi_requests import description
 
-Concern = Literal["job", "actor", "plan", "token", "room", "later", "unclear"]
+Concern = Literal["job", "actor", "plan", "token", "room", "later", "unclear", "conflict"]
 
 ROOM = "actor-memory-limit-exceeded concurrent-runs-limit-exceeded"
+CONFLICT = "concurrent-update-detected"
 LATER = "rate-limit-exceeded too-many-requests"
 UNCLEAR = (
     "run-failed actor-run-failed run-timeout-exceeded operation-timed-out operation-canceled "
@@ -61,7 +62,9 @@ JOB = (
     "cannot-remove-running-run max-metamorphs-exceeded method-not-allowed not-implemented "
     "operation-not-allowed"
 )
-BY_STATUS: dict[int, Concern] = {401: "token", 402: "plan", 403: "actor", 429: "later"}
+BY_STATUS: dict[int, Concern] = {
+    401: "token", 402: "plan", 403: "actor", 409: "conflict", 423: "conflict", 429: "later",
+}  # fmt: skip
 
 
 @cache
@@ -82,7 +85,8 @@ def concern(status: int, kind: str, *, resurrects: bool = False) -> Concern:
     """
     missing: Concern = "job" if resurrects else "actor"
     lists: dict[str, Concern] = {
-        ROOM: "room", LATER: "later", UNCLEAR: "unclear", TOKEN: "token", PLAN: "plan",
+        ROOM: "room", LATER: "later", CONFLICT: "conflict", UNCLEAR: "unclear",
+        TOKEN: "token", PLAN: "plan",
         ACTOR: "actor", MISSING: missing, JOB: "job",
     }  # fmt: skip
     known = next((whom for kinds, whom in lists.items() if kind in kinds.split()), None)

@@ -20,6 +20,7 @@ import orjson
 from orchestrator.apify.policy.request_backoff import retry_after_secs
 from orchestrator.errors import (
     ActorRefused,
+    Conflict,
     ConnectionLost,
     InputRejected,
     NoRoom,
@@ -154,6 +155,7 @@ TYPES: dict[type[PlatformError], tuple[str, ...]] = {
         "unknown-build-tag",
         "unsupported-content-encoding",
     ),
+    Conflict: ("concurrent-update-detected",),
     RunFailed: RUN_FAILED,
     RateLimited: ("rate-limit-exceeded", "too-many-requests"),
     RequestTimeout: CUT_SHORT,
@@ -175,10 +177,12 @@ CLASS_OF_STATUS: dict[int, type[PlatformError]] = {
     403: ActorRefused,
     404: NotFound,
     408: RequestTimeout,
+    409: Conflict,
     410: NotFound,
     413: InputRejected,
     415: InputRejected,
     422: InputRejected,
+    423: Conflict,
     425: RateLimited,
     429: RateLimited,
 }

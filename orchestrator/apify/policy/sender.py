@@ -30,6 +30,7 @@ from orchestrator.apify.policy.rate_limits import Lane, Rate
 from orchestrator.apify.policy.request_backoff import Backoff
 from orchestrator.errors import (
     ActorRefused,
+    Conflict,
     InputRejected,
     NotFound,
     PlanLimitReached,
@@ -153,7 +154,7 @@ class Sender:
 
         Raises:
             StartUnconfirmed: it may have had its effect.
-            RateLimited, ConnectionLost: it had none, and had none for `start_deadline_secs`.
+            RateLimited, ConnectionLost, Conflict: it had none for `start_deadline_secs`.
             PermanentError, NoRoom: the platform refuses.
         """
         began = self._now()
@@ -167,7 +168,8 @@ class Sender:
             except PlatformError as error:
                 if _may_have_started(error):
                     self._raise_unconfirmed(error, lane, request)
-                if not isinstance(error, TransientError):
+                # A start of an Actor that is being changed costs nothing, so it is tried again.
+                if not isinstance(error, (TransientError, Conflict)):
                     raise
                 if failure is not None and _was_held_back(error):
                     # Why the time was not enough says more than that it was not.
@@ -231,7 +233,7 @@ class Sender:
         await anyio.sleep(secs)
 
     async def _pause(
-        self, error: TransientError, backoff: Backoff, lane: Lane, request: Request
+        self, error: PlatformError, backoff: Backoff, lane: Lane, request: Request
     ) -> None:
         asked = self._note_refusal(error, lane)
         secs = backoff.pause(self._now(), asked)

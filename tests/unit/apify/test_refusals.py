@@ -7,6 +7,7 @@ import pytest
 from orchestrator.apify.policy.refusals import class_of, refusal
 from orchestrator.errors import (
     ActorRefused,
+    Conflict,
     ConnectionLost,
     InputRejected,
     NoRoom,
@@ -95,7 +96,7 @@ def test_documented_error_has_its_class(method: str, path: str, status: int, kin
         (403, "invalid-token", NotAuthorized),
         (403, "user-disabled", NotAuthorized),
         (400, "some-new-type", InputRejected),
-        (409, "some-new-type", PermanentError),
+        (409, "some-new-type", Conflict),
         (500, "concurrent-runs-limit-exceeded", ServerFault),
         (404, "actor-not-found", NotFound),
         (400, "actor-not-found", NotFound),

@@ -10,6 +10,7 @@ import pytest
 from orchestrator.apify import ApifyClient, Request
 from orchestrator.errors import (
     ActorRefused,
+    Conflict,
     ConnectionLost,
     InputRejected,
     NoRoom,
@@ -40,7 +41,9 @@ def test_start_with_a_lost_answer_is_unconfirmed(trouble: Step) -> None:
 
 
 @pytest.mark.parametrize(
-    "harmless", [refused(429, "rate-limit-exceeded"), unsent()], ids=["429", "no connection"]
+    "harmless",
+    [refused(429, "rate-limit-exceeded"), refused(409, "new-type"), unsent()],
+    ids=["429", "409", "no connection"],
 )
 def test_start_without_effect_is_sent_again(harmless: Step) -> None:
     """A start is repeated if it certainly had no effect."""
@@ -50,8 +53,12 @@ def test_start_without_effect_is_sent_again(harmless: Step) -> None:
 
 @pytest.mark.parametrize(
     ("harmless", "error"),
-    [(refused(429, "rate-limit-exceeded"), RateLimited), (unsent(), ConnectionLost)],
-    ids=["429", "no connection"],
+    [
+        (refused(429, "rate-limit-exceeded"), RateLimited),
+        (refused(423, "new-type"), Conflict),
+        (unsent(), ConnectionLost),
+    ],
+    ids=["429", "423", "no connection"],
 )
 def test_deadline_of_a_start_holds_for_all_sends(
     harmless: Step, error: type[PlatformError]
