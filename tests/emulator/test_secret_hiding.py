@@ -35,9 +35,10 @@ SNOOP = """
     for line in open("/proc/net/unix"):
         name = line.split()[-1]
         if name.startswith("@apify-emulator-"):
-            # Other emulators on this machine can be closing.
+            # Other emulators on this machine can be closing, or stopped.
             try:
                 with socket.socket(socket.AF_UNIX) as asking:
+                    asking.settimeout(10)
                     asking.connect("\\0" + name[1:])
                     found[name] = asking.recv(4096).decode()
             except OSError:
