@@ -8,10 +8,13 @@ from operator import attrgetter
 from typing import Any
 
 import orjson
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from orchestrator.model.jobs import JSON_TYPE, Demand, Job, JobInput, demand_of
+from orchestrator.errors import LedgerCorrupt
+from orchestrator.model.jobs import JSON_TYPE, KEY, Demand, Job, JobInput, demand_of
 from orchestrator.safe_text import SECRETS
+
+DAMAGED = "another program has changed a job in the ledger; restore the batch from a copy"
 
 
 @cache
@@ -81,8 +84,20 @@ def _input_fields(given: JobInput) -> dict[str, Any]:
 
 
 def job_of(definition: str) -> Job:
-    """The job of a `definition` column; from now on, messages redact the secrets of its input."""
-    job = _job_adapter().validate_json(definition)
+    """
+    The job of a `definition` column; from now on, messages redact the secrets of its input.
+
+    Raises:
+        LedgerCorrupt: it is no job, or its key would lead out of the folder of its batch.
+    """
+    try:
+        job = _job_adapter().validate_json(definition)
+    except ValidationError as error:
+        (first, *_) = error.errors(include_url=False)
+        place = ".".join(map(str, first["loc"]))
+        raise LedgerCorrupt(f"{DAMAGED}: {place}: {first['msg']}") from error
+    if not KEY.fullmatch(job.key):
+        raise LedgerCorrupt(f"{DAMAGED}: {job.key[:80]!r} is not the key of a job")
     if job.input.late_paths:
         SECRETS.add_variables(job.input.variables)
     return job

@@ -152,7 +152,9 @@ def mirror_batches(output: Path, name: str = "") -> Sequence[Row]:
         rows = session.query("select_published", name=name).fetchall()
         for row in rows:
             folder = output / row["name"] / row["id"]
-            if not folder.exists():
+            if not (_is_file_name(row["name"]) and _is_file_name(row["id"])):
+                _warn(folder)
+            elif not folder.exists():
                 found = session.query("select_spec", id=row["id"]).fetchone()
                 if found is not None:  # else deleted just now
                     _make_mirror(folder, address, found["spec_name"], found["spec"])
@@ -162,12 +164,25 @@ def mirror_batches(output: Path, name: str = "") -> Sequence[Row]:
     return rows
 
 
+def _warn(folder: Path) -> None:
+    # A ledger in a file needs no log, whose import takes long.
+    from orchestrator.event_log import LOG
+
+    reason = "the server of the ledger has it, but it is not a folder of the output"
+    LOG.warning("folder_skipped", folder=str(folder), reason=reason)
+
+
+def _is_file_name(text: str) -> bool:
+    """Whether a text of the server, which others write to, leads nowhere else."""
+    return "/" not in text and "\0" not in text and not text.startswith(".") and bool(text)
+
+
 def _make_mirror(folder: Path, address: Address, spec_name: str | None, spec: bytes | None) -> None:
     # Hidden until it is whole; another process may make the same one.
     made = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         made.mkdir(parents=True, exist_ok=True)
-        if spec_name is not None and spec is not None:
+        if spec_name is not None and spec is not None and _is_file_name(spec_name):
             (made / spec_name).write_bytes(spec)
         write_pointer(made, address, folder.name)
         with suppress(OSError):

@@ -21,6 +21,10 @@ MAX_INPUT_BYTES = 9_437_184
 """The platform's limit of a start request's body (API reference, "Run Actor", 413)."""
 
 
+KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,199}")
+"""What can be the key of a job: it is also the name of its folder."""
+
+
 class TargetKind(StrEnum):
     """What a job runs."""
 

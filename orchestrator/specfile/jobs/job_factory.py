@@ -6,7 +6,6 @@ Parts that are equal for all cells are made once and shared.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import JsonValue, ValidationError
 
 from orchestrator.model.ids import JobKey
 from orchestrator.model.jobs import (
+    KEY,
     CollectPlan,
     Expectation,
     ItemsQuery,
@@ -40,7 +40,6 @@ from orchestrator.specfile.templates.template import Render, TemplateMistake
 from orchestrator.specfile.templates.trees import Values, renderer
 from orchestrator.specfile.text.positions import Path as FieldPath
 
-KEY = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,199}")
 MADE_APART = {
     "name",
     "input",

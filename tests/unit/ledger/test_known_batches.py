@@ -67,6 +67,34 @@ def test_batch_that_cannot_be_understood_hides_no_other(home: Path) -> None:
     assert [one.folder.name for one in known.unreadable] == [FIRST]
 
 
+@pytest.mark.parametrize(
+    ("name", "id_", "spec_name"),
+    [
+        ("../above", "x", "spec.toml"),
+        ("..", "above", "spec.toml"),
+        ("nightly", "x", "../../../above"),
+    ],
+)
+def test_row_of_the_server_writes_nothing_outside_of_the_output(
+    home: Path, name: str, id_: str, spec_name: str
+) -> None:
+    """Whoever may write to the server may not write files on each machine that reads it."""
+    where = location.configured_address()
+    assert where is not None
+    with closing(open_connection(where)) as other:
+        other.execute("UPDATE all_batches SET spec_name = 'spec.toml', spec = 'x'")
+        values = [name, id_, spec_name, FIRST]
+        other.execute(
+            "UPDATE all_batches SET name = %s, id = %s, spec_name = %s WHERE id = %s", values
+        )
+    output = home.parent / "elsewhere" / "output"
+    output.mkdir(parents=True)
+    stores.mirror_batches(output)
+    assert (output / "nightly" / SECOND / "spec.toml").read_text() == "x"
+    assert [path.name for path in output.parent.iterdir()] == ["output"]
+    assert {path.name for path in output.iterdir()} == {"nightly"}
+
+
 def test_folder_of_a_batch_that_the_server_does_not_have_is_named(home: Path) -> None:
     """The server may be an older copy of itself; the others are read all the same."""
     where = location.configured_address()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from orchestrator.specfile.jobs.job_factory import KEY
+from orchestrator.model.jobs import KEY
 from orchestrator.specfile.templates.filters import slug
 from orchestrator.specfile.templates.sandbox import compile_expressions
 from orchestrator.specfile.templates.template import TemplateMistake, compile_template
