@@ -14,7 +14,7 @@ Every error that this project raises on purpose, and the exit code that each one
     │  └─ LedgerVersionMismatch            the ledger is from a newer version
     ├─ StoppedEarly ..................  3  the batch can be resumed
     │  ├─ BudgetExhausted, PlanExhausted, TooManyFailures, DeadlinePassed, DiskFull,
-    │  └─ TooManyOpenFiles, OutputLost, BatchAborted
+    │  └─ TooManyOpenFiles, OutOfResources, OutputLost, BatchAborted
     ├─ Interrupted ................... 129, 130 or 143  a signal; the batch can be resumed
     │  ├─ LeftForNextOccurrence             the next occurrence of the schedule has come
     │  └─ LeftEarly                         a Python program left its batch before the end
@@ -165,6 +165,10 @@ class DiskFull(StoppedEarly):
 
 class TooManyOpenFiles(StoppedEarly):
     """The system lets this process open no more files."""
+
+
+class OutOfResources(StoppedEarly):
+    """The system gives this process no more memory, or no more threads."""
 
 
 class OutputLost(StoppedEarly):

@@ -184,3 +184,14 @@ def test_folder_of_another_user_hides_no_batch(command: Command, word: str) -> N
     assert "sweep" in done.out + done.err
     assert "cannot be used" not in done.err
     assert "lost+found" in done.err
+
+
+def test_system_without_threads_is_named(command: Command, platform: ServedPlatform) -> None:
+    """A limit of pids, as containers have, is no bug of ours: the message says what to raise."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0))
+    before = len(platform.runs())
+    program = "tests.support.no_threads:main_without_threads"
+    done = replace(command, program=program).run("run", "sweep.toml")
+    assert done.code == 3, done.err
+    assert "start no more threads: raise the limit of processes" in done.err
+    assert len(platform.runs()) == before

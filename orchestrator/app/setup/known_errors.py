@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.errors import OrchestratorError, OutOfResources, UsageError
 from orchestrator.system_errors import error_of
+
+NO_THREAD = "can't start new thread"
+"""How Python says that the system refuses a thread; the class of the error says less."""
 
 
 def known_error(error: Exception) -> OrchestratorError | None:
@@ -26,6 +29,13 @@ def _known(error: Exception) -> OrchestratorError | None:
         place = "a file" if error.filename is None else error.filename
         advice = "fix that, then try again"
         return error_of(error, place, "used", otherwise=UsageError, advice=advice)
+    if isinstance(error, MemoryError):
+        return OutOfResources("the system gives this process no more memory: give it more")
+    if isinstance(error, RuntimeError) and str(error) == NO_THREAD:
+        return OutOfResources(
+            "the system lets this process start no more threads: raise the limit of processes "
+            "(`ulimit -u`, TasksMax of systemd, or the limit of pids of the container)"
+        )
     return None
 
 
