@@ -12,6 +12,7 @@ from __future__ import annotations
 import html
 import json
 import os
+import re
 from _thread import allocate_lock
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -24,6 +25,10 @@ Shorter values of the environment are not secrets: to replace them everywhere wo
 """
 
 SHORTEST_TOKEN = 6
+KEPT_IN_URLS = ("", "/", "!*'()")
+"""What encoders of URLs leave as it is: all of it encoded, a path, and `encodeURIComponent`."""
+PERCENT_ENCODED = re.compile("%[0-9A-F]{2}")
+"""Some of them write `%2f` for `%2F`."""
 
 
 class Secrets:
@@ -93,15 +98,18 @@ def _forms_of(secret: str) -> set[str]:
     """A secret as it is, and as JSON, URLs, HTML and Python write it."""
     # `one_line` joins lines, and a secret with line breaks then has another form.
     spaced = " ".join(secret.split())
+    as_json = {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    in_urls = {quote(secret, safe=kept, errors="surrogateescape") for kept in KEPT_IN_URLS}
+    in_urls.add(quote_plus(secret, errors="surrogateescape"))
     return {
         form
         for form in (
             secret,
             spaced,
-            json.dumps(secret)[1:-1],
-            json.dumps(secret, ensure_ascii=False)[1:-1],
-            quote(secret, safe="", errors="surrogateescape"),
-            quote_plus(secret, errors="surrogateescape"),
+            *as_json,
+            *(form.replace("/", "\\/") for form in as_json),
+            *in_urls,
+            *(PERCENT_ENCODED.sub(lambda found: found[0].lower(), form) for form in in_urls),
             html.escape(secret),
             repr(secret)[1:-1],
         )

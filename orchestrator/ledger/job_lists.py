@@ -15,6 +15,7 @@ from orchestrator.ledger.records import ListedAttempt, ListedJob
 from orchestrator.ledger.rows import datasets_from, instant
 from orchestrator.ledger.store import Store
 from orchestrator.model.ids import JobKey
+from orchestrator.model.jobs import variables_in
 from orchestrator.model.proofs import proof_from
 from orchestrator.model.states import AttemptState, JobStatus
 from orchestrator.safe_text import SECRETS
@@ -55,8 +56,8 @@ def _job_of(rows: Sequence[tuple[Any, ...]]) -> ListedJob:
     # Not as a `Job`: reports need a few fields only, of up to a million jobs.
     job = orjson.loads(definition)
     given = job.get("input", {})
-    if "variables" in given:
-        SECRETS.add_variables(given["variables"])
+    if "late_paths" in given:
+        SECRETS.add_variables(variables_in(given["body"].encode()))
     return ListedJob(
         seq=seq,
         key=JobKey(key),

@@ -93,8 +93,13 @@ class RunOptions:
 JSON_TYPE = "application/json"
 """The content type of most inputs."""
 
-VARIABLE = re.compile(rb"""\benv\s*(?:\.\s*|\[\s*\\*["'])(\w+)""")
-"""`env.NAME` and `env["NAME"]`, also inside a JSON string."""
+VARIABLE = re.compile(rb"""\benv\s*(?:\.\s*(\w+)|\[\s*\\?["']([^"'\\]+))""")
+"""`env.NAME` and `env["NAME"]`, also inside a JSON string; a template can spell it no other way."""
+
+
+def variables_in(text: bytes) -> set[str]:
+    """The environment variables that expressions in a text name; may hold other words too."""
+    return {(one or other).decode() for one, other in VARIABLE.findall(text)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +136,7 @@ class JobInput:
         if self.body is None or not self.late_paths:
             return set()
         # A search in the text: a word too many does no harm, a missing one would show a secret.
-        return {name.decode() for name in VARIABLE.findall(self.body)}
+        return variables_in(self.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from zlib import crc32
 from orchestrator.app.supervisors.clock_gaps import Gap, gaps
 from orchestrator.app.supervisors.cron_fields import CronFields, fields_of
 from orchestrator.errors import UsageError
+from orchestrator.model.jobs import variables_in
 from orchestrator.model.schedule import Schedule
 
 MOST_JITTER_SECS = 300
@@ -31,7 +32,6 @@ PAUSES_SECS = (60, 120, 240, 480, 960)
 """The pauses before the restarts."""
 
 GAP_YEARS = 10
-ENV_NAME = re.compile(r"\benv(?:\.([A-Za-z_]\w*)|\[[\"']([A-Za-z_]\w*)[\"']\])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,10 +138,7 @@ def jitter_of(schedule: Schedule, now: datetime, asked: int | None) -> int:
 
 def env_names_in(texts: Sequence[str]) -> list[str]:
     """The environment variables that texts of a spec name as `{{ env.NAME }}`, sorted."""
-    names = {
-        one or other for text in texts if "{{" in text for one, other in ENV_NAME.findall(text)
-    }
-    return sorted(names)
+    return sorted({name for text in texts if "{{" in text for name in variables_in(text.encode())})
 
 
 def refuse_odd_paths(paths: Sequence[str | Path]) -> None:

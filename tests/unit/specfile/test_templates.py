@@ -122,6 +122,15 @@ def test_wrong_template_is_described(text: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "expression",
+    ["(env).KEY", "env['K' 'EY']", "env\n.KEY", "env[('KEY')]", r"env['\x4bEY']", "env.KÉY"],
+)
+def test_variable_that_no_search_finds_is_a_mistake(expression: str) -> None:
+    """Its value would be in every message that quotes the input."""
+    assert mistake_of(f"{{{{ {expression} }}}}").startswith("env is used as env.NAME")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '{{ "a" * 1000000000 }}',
