@@ -18,6 +18,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from apify_emulator.errors import SetupError
+from apify_emulator.json_files import without_bom
 
 
 def _checked_pattern(text: str) -> str:
@@ -142,7 +143,7 @@ def read_faults(content: bytes) -> Faults:
         ValueError: the content is not valid; the message names the fields.
     """
     try:
-        return _adapter().validate_json(content)
+        return _adapter().validate_json(without_bom(content))
     except ValidationError as problem:
         mistakes = "; ".join(
             f"{'.'.join(str(part) for part in error['loc']) or 'the file'}: "

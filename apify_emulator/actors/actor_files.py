@@ -21,6 +21,7 @@ from apify_emulator.actors.actor import (
 from apify_emulator.actors.pricing import checked_pricing, pricing_of_events
 from apify_emulator.errors import SetupError
 from apify_emulator.ids import derived_id
+from apify_emulator.json_files import parse_json
 
 _SIMULATED = "orchestrator/simulated"
 _DEFINITION = Path(".actor") / "actor.json"
@@ -210,7 +211,7 @@ def _pricing(folder: Path, definition: dict[str, Any]) -> tuple[dict[str, Any], 
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        value = orjson.loads(path.read_bytes())
+        value = parse_json(path.read_bytes())
     except OSError as problem:
         raise SetupError(f"{path}: cannot be read: {problem.strerror}") from problem
     except orjson.JSONDecodeError as problem:

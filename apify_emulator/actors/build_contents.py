@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from apify_emulator.actors.actor import Actor
+from apify_emulator.json_files import parse_json
 
 # A field of another type would break the clients that check types.
 _FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -68,7 +67,7 @@ def _schema(folder: Path | None, schema: object) -> dict[str, Any] | None:
     """Returns a schema that stands in `actor.json`, or in a file beside it; None if it cannot."""
     if isinstance(schema, str) and folder is not None:
         try:
-            schema = orjson.loads((folder / ".actor" / schema).read_bytes())
+            schema = parse_json((folder / ".actor" / schema).read_bytes())
         except (OSError, ValueError):
             return None
     return schema if isinstance(schema, dict) else None

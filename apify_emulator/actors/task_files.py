@@ -11,6 +11,7 @@ from apify_emulator.actors.actor_registry import ActorRegistry
 from apify_emulator.actors.task import Task, is_task_name, read_task_input, read_task_options
 from apify_emulator.errors import SetupError
 from apify_emulator.ids import derived_id
+from apify_emulator.json_files import parse_json
 from apify_emulator.refusals import ApiError
 
 
@@ -30,7 +31,7 @@ def load_tasks(folders: Iterable[Path], actors: ActorRegistry, created_at: float
 
 def _read_task(path: Path, actors: ActorRegistry, created_at: float) -> Task:
     try:
-        body = orjson.loads(path.read_bytes())
+        body = parse_json(path.read_bytes())
         if not isinstance(body, dict):
             raise SetupError(f"{path}: is not a JSON object")
         name = body.get("name", path.stem)

@@ -159,7 +159,10 @@ def _count(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
     # `float` also reads `nan` and `inf`.
     if not 0 <= seconds < inf:
         raise argparse.ArgumentTypeError(f"expected a number of seconds from 0, found {text!r}")

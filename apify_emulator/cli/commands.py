@@ -57,7 +57,8 @@ async def serve(
 
 def _append(path: Path, variables: dict[str, str]) -> None:
     try:
-        with path.open("a") as file:
+        # The token is a secret, so a new file is for its owner only.
+        with open(path, "a", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.writelines(f"{name}={value}\n" for name, value in variables.items())
     except OSError as problem:
         raise SetupError(f"{path}: cannot be written: {problem.strerror}") from problem

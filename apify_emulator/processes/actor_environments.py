@@ -51,6 +51,8 @@ async def build_actor_envs(options: EmulatorOptions) -> list[Path]:
     """
     environments = Environments(options)
     empty = folders_without_actors(options.actors_dirs)
+    if not options.all_actors_dirs:
+        empty = ["there is no Actor to build; name a folder of Actors with --actors DIR"]
     if empty:
         raise SetupError("\n".join(empty))
     built: list[Path] = []

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import orjson
 
 from apify_emulator.errors import SetupError
+from apify_emulator.json_files import parse_json
 from apify_emulator.runs.run import TERMINAL, Status
 
 FOLDER = "recordings"
@@ -150,7 +151,7 @@ def _likeness(known: dict[str, Any], given: dict[str, Any]) -> int:
 
 @lru_cache(maxsize=1024)
 def _load(folder: Path, changed: tuple[int, ...]) -> Recording:  # noqa: ARG001 - a part of the key
-    facts = orjson.loads((folder / FACTS).read_bytes())
+    facts = parse_json((folder / FACTS).read_bytes())
     outcome = Status(facts.get("status", Status.SUCCEEDED))
     if outcome not in TERMINAL:
         raise ValueError(f'"status" must be the status of an ended run, found {outcome}')

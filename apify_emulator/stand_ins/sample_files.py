@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from apify_emulator.errors import SetupError
+from apify_emulator.json_files import parse_json, without_bom
 from apify_emulator.stand_ins.stand_in_files import StandInRun, StoredValue
 
 _ITEMS_HINT = "; expected one JSON object in each line, or a JSON array of objects"
@@ -30,7 +31,7 @@ def files_in(folder: Path) -> dict[str, Path]:
         SetupError: there is no such folder, or it has none of these files.
     """
     if not folder.is_dir():
-        raise SetupError(f"{folder}: no such folder; name one with {', '.join(_NAMES['items'])}")
+        raise SetupError(f"{folder}: no such folder; name one that has {_known_names()}")
     found = {
         kind: folder / name
         for kind, names in _NAMES.items()
@@ -38,9 +39,13 @@ def files_in(folder: Path) -> dict[str, Path]:
         if (folder / name).is_file()
     }
     if not found:
-        names = [name for several in _NAMES.values() for name in several]
-        raise SetupError(f"{folder}: has none of the files {', '.join(names)}")
+        raise SetupError(f"{folder}: has no such file; name a folder that has {_known_names()}")
     return found
+
+
+def _known_names() -> str:
+    *names, last = (names[0] for names in _NAMES.values())
+    return f"{', '.join(names)} or {last}"
 
 
 def sample_run(files: dict[str, Path], facts: dict[str, Any]) -> StandInRun:
@@ -53,8 +58,9 @@ def sample_run(files: dict[str, Path], facts: dict[str, Any]) -> StandInRun:
     records = []
     if "output" in files:
         path = files["output"]
-        body = _bytes(path)
-        kind = _JSON if path.suffix == ".json" else "text/plain; charset=utf-8"
+        is_json = path.suffix == ".json"
+        body = without_bom(_bytes(path)) if is_json else _bytes(path)
+        kind = _JSON if is_json else "text/plain; charset=utf-8"
         records.append(StoredValue(key="OUTPUT", content_type=kind, body=body))
     items = list(_items(files["items"])) if "items" in files else []
     log = _bytes(files["log"]) if "log" in files else b""
@@ -76,7 +82,7 @@ def schema_of(path: Path) -> dict[str, Any]:
 
 def _items(path: Path) -> Iterator[bytes]:
     """Yields the items of a JSON array or of JSON Lines."""
-    content = _bytes(path).removeprefix(b"\xef\xbb\xbf")
+    content = without_bom(_bytes(path))
     if content.lstrip()[:1] == b"[":
         rows = _parsed(path, content)
         for number, row in enumerate(rows, 1):
@@ -96,7 +102,7 @@ def _item(path: Path, place: str, value: Any) -> bytes:
 
 def _parsed(path: Path, content: bytes, place: str = "", *, hint: str = "") -> Any:
     try:
-        return orjson.loads(content)
+        return parse_json(content)
     except orjson.JSONDecodeError as problem:
         where = f" {place}" if place else ""
         raise SetupError(f"{path}:{where} is not valid JSON: {problem}{hint}") from problem

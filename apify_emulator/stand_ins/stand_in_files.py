@@ -15,6 +15,7 @@ import orjson
 
 from apify_emulator.actors.actor_files import read_actor
 from apify_emulator.errors import SetupError
+from apify_emulator.json_files import parse_json
 from apify_emulator.runs.recording import FACTS, FOLDER, ITEMS, LOG, load_recording
 
 # The recording of `add`, which is for every input that has no recording of its own.
@@ -78,7 +79,7 @@ def write_stand_in(
     folder = actors_dir / full_name.replace("/", "~")
     try:
         path = folder / ".actor" / "actor.json"
-        known = orjson.loads(path.read_bytes()) if path.is_file() else {}
+        known = parse_json(path.read_bytes()) if path.is_file() else {}
         if known and not known.get("standIn"):
             raise SetupError(f"{folder}: is an Actor, not a stand-in; choose another folder")
         described = {

@@ -137,7 +137,8 @@ def find_batch(output: Path, text: str) -> Path:
         latest = newest(Path(text))
     if latest is not None:
         return latest
-    names = ", ".join(sorted(path.name for path in batch_names(output))) or "none"
+    homes = (home for home in batch_names(output) if any(map(has_ledger, home.iterdir())))
+    names = ", ".join(home.name for home in homes) or "none"
     raise BatchNotFound(
         f"no batch {text!r}: it is not a batch folder, and {output} has these names: {names}"
     )

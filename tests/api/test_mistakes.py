@@ -81,7 +81,8 @@ def test_loop_of_another_library_is_refused() -> None:
 
 
 def test_folder_that_is_no_batch_is_refused(tmp_path: Path) -> None:
-    """The words name the batches that there are."""
+    """The words name the batches that there are; a name whose batches are removed has none."""
+    (tmp_path / "output" / "pruned").mkdir(parents=True)
     with pytest.raises(BatchNotFound, match="has these names: none"):
         Batch.open(tmp_path, output=tmp_path / "output")
 

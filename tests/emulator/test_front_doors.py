@@ -88,6 +88,13 @@ def test_serve_writes_the_variables_to_a_file(tmp_path: Path) -> None:
     assert {f"APIFY_TOKEN={token}", f"APIFY_API_BASE_URL={url}"} < set(lines)
 
 
+def test_new_file_of_variables_is_for_its_owner_only(tmp_path: Path) -> None:
+    """The file has the token, so other users of the machine cannot read it."""
+    variables = tmp_path / "new.env"
+    with serving(tmp_path / "data", "--env", str(variables)):
+        assert variables.stat().st_mode & 0o777 == 0o600
+
+
 def test_serve_prints_the_variables_for_a_shell(tmp_path: Path) -> None:
     """The lines can be pasted into a shell."""
     process = start_command("serve", "--data", str(tmp_path), "--env")

@@ -8,7 +8,9 @@ import orjson
 import pytest
 
 from apify_emulator import EmulatorOptions, SetupError, serve_emulator
+from apify_emulator.faults import load_faults
 from tests.emulator.caller import Caller, calling
+from tests.emulator.sample_actors import write_actor
 
 
 async def _task(call: Caller, **body: object) -> str:
@@ -153,3 +155,25 @@ async def test_unusable_actor_files_are_refused_by_name(
         async with serve_emulator(EmulatorOptions(data_dir=tmp_path / "d", actors_dirs=(actors,))):
             pass
     assert words in str(caught.value)
+
+
+async def test_files_of_an_editor_on_windows_are_read(tmp_path: Path) -> None:
+    """A byte order mark and CRLF in the files of Actors, tasks and faults do not matter."""
+    actors = write_actor(tmp_path / "actors", "one", "", simulated=True, input="./in.json")
+    (actors / "tasks").mkdir()
+    files = {
+        "one/.actor/in.json": {"type": "object", "properties": {"items": {"type": "integer"}}},
+        "one/.actor/pay_per_event.json": {
+            "ok": {"eventTitle": "Ok", "eventDescription": "o", "eventPriceUsd": 0.5}
+        },
+        "tasks/daily.json": {"name": "daily", "actor": "local/one", "input": {"items": 2}},
+        "one/.actor/actor.json": orjson.loads((actors / "one/.actor/actor.json").read_bytes()),
+    }
+    for name, value in files.items():
+        (actors / name).write_bytes(b"\xef\xbb\xbf" + orjson.dumps(value) + b"\r\n")
+    faults = tmp_path / "faults.json"
+    faults.write_bytes(b'\xef\xbb\xbf{\r\n"seed": 7}\r\n')
+    assert load_faults(faults).seed == 7
+    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
+        run = (await call("POST", "actor-tasks/~daily/runs", waitForFinish=60)).data
+        assert (await call("GET", f"datasets/{run['defaultDatasetId']}")).data["itemCount"] == 2

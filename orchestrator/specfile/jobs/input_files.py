@@ -18,6 +18,8 @@ from orchestrator.system_errors import refuse_exhaustion
 MOST_CACHED = 64
 """How many different texts and tables stay in memory."""
 
+_BOM = b"\xef\xbb\xbf"
+
 
 class InputFiles:
     """The input files of one expansion; reads each once, as long as there are not too many."""
@@ -96,6 +98,11 @@ def _parsed(path: Path, data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
+        if data.startswith(_BOM):
+            raise TemplateMistake(
+                f"{path} begins with a byte order mark, which JSON must not have; save it as UTF-8 "
+                "without one"
+            ) from error
         raise TemplateMistake(
             f"{path} is not valid JSON ({error}); set input_content_type if it is not JSON"
         ) from error

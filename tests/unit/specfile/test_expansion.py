@@ -92,6 +92,13 @@ def test_input_file_is_sent_unchanged(tmp_path: Path) -> None:
     assert job.input.path == str(tmp_path / "data.bin")
 
 
+def test_input_file_with_a_byte_order_mark_says_what_to_do(tmp_path: Path) -> None:
+    """An editor on Windows writes the mark; the platform would get what is not JSON."""
+    (tmp_path / "in.json").write_bytes(b"\xef\xbb\xbf{}")
+    with pytest.raises(SpecError, match=r"begins with a byte order mark.* save it as UTF-8"):
+        jobs_of(tmp_path, JOB.replace("{{ n }}", "1") + 'input_file = "in.json"\n')
+
+
 def test_secret_stays_a_template_until_the_job_starts(tmp_path: Path) -> None:
     """The job has the expression; its value is rendered only for the platform."""
     text = JOB + 'input = { key = "{{ env.KEY }}-{{ n }}", a = ["{{ n }}"] }\nmatrix.n = [7]\n'
