@@ -103,6 +103,16 @@ def test_plan_compares_jobs_of_items(command: Command) -> None:
     assert sorted(other["changed"]) == [f"item-job-{n}-{i}" for n in (1, 2) for i in (0, 1)]
 
 
+def test_plan_learns_nothing_from_the_local_platform(command: Command) -> None:
+    """A trial with --local is another series: its free runs and results say nothing of the rest."""
+    text = sweep("p", 2, job='reuse = "1h"', duration_secs=0.01, cost_usd=0.5, items=1)
+    command.write("s.toml", text)
+    assert command.run("run", "s.toml", "--local").code == 0
+    plan = command.run("plan", "s.toml", "--json").json
+    assert (plan["reused"], plan["runs"], plan["cost_usd"]) == (0, 2, None)
+    assert command.run("run", "s.toml", "--json").json["runs"] == plan["runs"]
+
+
 def test_plan_counts_no_runs_of_jobs_that_reuse_results(command: Command) -> None:
     """They cost nothing; the same job with older results, or without its files, runs again."""
     text = sweep("p", 4, job='reuse = "1h"', duration_secs=0.01, cost_usd=0.5, items=1)

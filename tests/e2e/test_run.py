@@ -183,6 +183,19 @@ def test_local_run_says_which_environment_it_builds(command: Command) -> None:
     assert "environment" not in second.err
 
 
+def test_folder_of_actors_without_local_is_refused(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """Somebody who forgets `--local` would start runs that cost money."""
+    write_actor(command.folder / "actors", "hello", "")
+    command.write("s.toml", sweep("s", jobs=1))
+    before = len(platform.runs())
+    done = command.run("run", "s.toml", "--actors", "actors")
+    assert done.code == 2
+    assert "is for the local platform: add --local" in done.err
+    assert len(platform.runs()) == before
+
+
 @pytest.mark.parametrize(
     ("zone", "midnight"), [("Asia/Tokyo", "T15:00:00.000Z"), ("Asia/Dubai", "T20:00:00.000Z")]
 )

@@ -16,6 +16,7 @@ from orchestrator.app.batch.spec_changes import handle_changes
 from orchestrator.app.batch_folders import PLATFORM, Found
 from orchestrator.app.occurrences.schedules import occurrence_of, schedule_of
 from orchestrator.app.setup.context import BatchContext
+from orchestrator.errors import UsageError
 from orchestrator.model.batches import LOCAL, Batch, LocalPlatformPlan, Series, Trigger
 from orchestrator.model.ids import BatchName
 from orchestrator.model.schedule import Schedule
@@ -47,6 +48,14 @@ class SpecRun:
     actors: Sequence[Path] = ()
     is_concurrent: bool = False
     accepts_changes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.actors and not self.is_local:
+            # Without this, a forgotten --local would start runs that cost money.
+            raise UsageError(
+                "a folder of Actors (--actors) is for the local platform: add --local, or leave "
+                "the folder out"
+            )
 
     @property
     def shares(self) -> bool:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.apify.options import root_of
 from orchestrator.app.batch.creation import plan_of
 from orchestrator.app.batch.spec_changes import changes_of
 from orchestrator.app.batch_folders import LEDGER, find_batch
@@ -61,7 +62,11 @@ def call(options: argparse.Namespace) -> int:
         )
 
     series = Series(
-        name=BatchName(loaded.spec.batch.name), platform=None, params=params, choice=choice
+        name=BatchName(loaded.spec.batch.name),
+        # Not the local platform: what cost nothing there, or is reused there, is neither here.
+        platform=root_of(settings.api_base_url),
+        params=params,
+        choice=choice,
     )
     home = settings.output / series.name
     history = own_history(home, series)
