@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from orchestrator.errors import ConfigError
+from orchestrator.platform_address import DEFAULT_BASE_URL
 from orchestrator.version import __version__
 
-DEFAULT_BASE_URL = "https://api.apify.com"
 # About 20 seconds together: a refusal that lasts longer is believed.
 REFUSAL_PAUSES_SECS = (2.0, 6.0, 13.0)
 SYNC_WAIT_SECS = 300.0
@@ -96,25 +95,3 @@ def chosen_options(
         raise ConfigError(f'{NOT_LOGGED_IN}, or write ApifyClient(token="…")')
     address = base_url or os.environ.get("APIFY_API_BASE_URL") or DEFAULT_BASE_URL
     return ClientOptions(base_url=address, token=found)
-
-
-def root_of(base_url: str) -> str:
-    """
-    The address that paths such as `/v2/actor-runs` are appended to.
-
-    Raises:
-        ConfigError: it is not an http or https address.
-    """
-    parts = urlsplit(base_url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(
-            f"{base_url!r} is not the address of a platform; expected something like "
-            f"{DEFAULT_BASE_URL} (APIFY_API_BASE_URL)"
-        )
-    # Errors and logs quote the host as it is written here: a password in it would be shown.
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError(
-            f"the platform's address at {parts.hostname} must not hold a user, a query or a "
-            "fragment (APIFY_API_BASE_URL); the token has its own setting"
-        )
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v2')}"

@@ -6,9 +6,10 @@ from anyio import to_thread
 
 from orchestrator.apify.http.encodings import ACCEPTED, compress
 from orchestrator.apify.http.transport import Deadlines, Headers, Request
-from orchestrator.apify.options import ClientOptions, root_of
+from orchestrator.apify.options import ClientOptions
 from orchestrator.apify.urls import MAX_WAIT_SECS, check_body
 from orchestrator.model.ids import Mark
+from orchestrator.platform_address import root_of
 
 # To compress more than this would hold up the event loop for several milliseconds.
 COMPRESS_IN_THREAD_BYTES = 128 * 1024

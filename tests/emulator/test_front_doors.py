@@ -123,6 +123,25 @@ def test_plugin_imports_nothing_heavy() -> None:
         assert f"'{heavy}'" not in done.stdout
 
 
+def test_handle_gives_items_by_input(tmp_path: Path) -> None:
+    """A stand-in for one input gives its own items; the same input again replaces them."""
+    given = {"query": "x", "pages": 1}
+    with running_emulator(data_dir=tmp_path) as emulator:
+
+        def items(run_input: dict[str, object]) -> object:
+            place = "v2/actors/acme~search/run-sync-get-dataset-items"
+            return emulator.call("POST", place, run_input)
+
+        emulator.add_actor("acme/search", [{"n": 0}])
+        emulator.add_actor("acme/search", [{"n": 1}], for_input=given)
+        emulator.add_actor("acme/search", [{"n": 2}], for_input={"query": "y"})
+        assert [items(one) for one in (given, {"query": "y"}, {"query": "z"})] == [
+            [{"n": 1}], [{"n": 2}], [{"n": 0}],
+        ]  # fmt: skip
+        emulator.add_actor("acme/search", [{"n": 3}], for_input={"pages": 1, "query": "x"})
+        assert items(given) == [{"n": 3}]
+
+
 def test_handle_sets_faults_and_limits(tmp_path: Path) -> None:
     """A script can request refusals, and gets a message for its mistakes."""
     with running_emulator(data_dir=tmp_path) as emulator:

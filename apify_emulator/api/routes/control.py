@@ -15,6 +15,7 @@ from apify_emulator.errors import SetupError
 from apify_emulator.faults import FaultPicker, read_faults
 from apify_emulator.http.answers import Answer, data
 from apify_emulator.http.calls import Call, checked_number
+from apify_emulator.ids import derived_id
 from apify_emulator.refusals import invalid_input, page_not_found
 from apify_emulator.stand_ins.stand_in_files import (
     StandInRun,
@@ -103,7 +104,7 @@ async def add_actor(context: Context, call: Call) -> Answer:
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise invalid_input('"items" must be an array of objects')
     run = StandInRun(
-        name="any-input" if body.get("input") is None else f"input-{now():.3f}",
+        name=_recording_name(body.get("input")),
         facts={name: body[name] for name in _FACTS & body.keys() if body[name] is not None},
         items=[orjson.dumps(item) for item in items],
         records=_output(body),
@@ -123,6 +124,14 @@ async def add_actor(context: Context, call: Call) -> Answer:
     actor = context.actors.find(check_name(body["name"]).replace("/", "~"))
     infos = context.actors.pricing_infos(actor)
     return data(actor_view(actor, context.actors.created_at, RunCount(), infos), status=201)
+
+
+def _recording_name(given: Any) -> str:
+    """Returns the name of the recording for an input; the same input has the same name."""
+    if given is None:
+        return "any-input"
+    text = orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode()
+    return f"input-{derived_id('input', text)}"
 
 
 def _output(body: dict[str, Any]) -> list[StoredValue]:

@@ -16,7 +16,6 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.apify import ApifyClient
-from orchestrator.apify.options import root_of
 from orchestrator.app.account.account_limits import ANY_ROOM, Room, limits_of
 from orchestrator.app.account.preflight import check_before_start
 from orchestrator.app.batch_folders import LEDGER, Found, point_latest
@@ -48,6 +47,7 @@ from orchestrator.ledger.statistics import Totals
 from orchestrator.ledger.store import BatchMade, LeaseLost
 from orchestrator.model.batches import LOCAL, Batch, BatchState
 from orchestrator.model.jobs import Job, demand_of
+from orchestrator.platform_address import root_of
 
 PREFLIGHT_AWAY_SECS = 12.0
 """How long a platform that is away is waited for before the first start."""

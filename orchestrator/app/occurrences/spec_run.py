@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 
-from orchestrator.apify.options import root_of
 from orchestrator.app.batch.batch_call import drive_batch
 from orchestrator.app.batch.creation import RunRequest, prepared_batch
 from orchestrator.app.batch.lifecycle import refuse_live_series, start_prepared
@@ -21,6 +20,7 @@ from orchestrator.model.batches import LOCAL, Batch, LocalPlatformPlan, Series, 
 from orchestrator.model.ids import BatchName
 from orchestrator.model.schedule import Schedule
 from orchestrator.model.selection import EVERYTHING, Choice
+from orchestrator.platform_address import root_of
 from orchestrator.specfile import LoadedSpec
 
 

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.apify.options import root_of
 from orchestrator.app.batch.creation import plan_of
 from orchestrator.app.batch.spec_changes import changes_of
 from orchestrator.app.batch_folders import LEDGER, find_batch
@@ -33,6 +32,7 @@ from orchestrator.ledger.amendments import definitions
 from orchestrator.model.batches import BatchPlan, Series
 from orchestrator.model.ids import BatchName
 from orchestrator.model.jobs import Job
+from orchestrator.platform_address import root_of
 from orchestrator.report.plan_screen import plan_lines
 from orchestrator.specfile import expand, load_spec
 

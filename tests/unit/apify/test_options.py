@@ -5,8 +5,8 @@ from pydantic import SecretStr
 
 from orchestrator.apify import ClientOptions
 from orchestrator.apify.http.network_environment import proxy_for, trusted
-from orchestrator.apify.options import root_of
 from orchestrator.errors import ConfigError
+from orchestrator.platform_address import root_of
 
 
 @pytest.mark.parametrize(
