@@ -153,6 +153,12 @@ def test_setting_that_is_wrong_names_itself() -> None:
         Batch.from_spec("jobs/quickstart.toml", max_runs=0, local=True).run_sync()
 
 
+def test_misspelt_setting_names_the_right_one() -> None:
+    """An unknown name in `settings` is answered as one in a config file is."""
+    with pytest.raises(ConfigError, match=r"unknown setting .counts_settle.; .*counts_settle_secs"):
+        made(settings={"counts_settle": 0, "max_runs": 2}).run_sync()
+
+
 def test_all_mistakes_of_a_batch_are_told_at_once() -> None:
     """A batch that is made in Python is checked as a spec is."""
     jobs = [Job(name="a", actor="x/y", memory_mbytes=100), Job(name="b", retries=-1)]

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -128,7 +129,7 @@ def test_handle_gives_items_by_input(tmp_path: Path) -> None:
     given = {"query": "x", "pages": 1}
     with running_emulator(data_dir=tmp_path) as emulator:
 
-        def items(run_input: dict[str, object]) -> object:
+        def items(run_input: Mapping[str, object]) -> object:
             place = "v2/actors/acme~search/run-sync-get-dataset-items"
             return emulator.call("POST", place, run_input)
 

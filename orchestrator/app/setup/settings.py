@@ -305,6 +305,9 @@ def load_settings(
     file = {} if path is None else parse_config(path)
     problems = [] if path is None else _unknown_in(path, file)
     problems += _misspelt_variables()
+    foreign = flags.keys() - Settings.model_fields
+    problems += [unknown(name, file_names(), "setting") for name in sorted(foreign)]
+    flags = {name: flags[name] for name in flags if name not in foreign}
     known = {name: value for name, value in file.items() if name in file_names()}
     try:
         settings = Settings(**{**flags, CONFIG_FILE: known})  # type: ignore[arg-type]  # by name
