@@ -226,14 +226,19 @@ def test_accepted_table_of_an_ended_batch_is_written(command: Command) -> None:
     assert len(table.read_text().splitlines()) == 2
 
 
-def test_retry_that_cannot_begin_leaves_its_batch_to_the_next_call(command: Command) -> None:
-    """A batch whose failed jobs wait again has not ended, so `run --resume` starts them."""
+def test_retry_that_cannot_begin_changes_nothing(command: Command) -> None:
+    """Its jobs keep their status and their reason, and the batch its end."""
     command.write("sweep.toml", sweep(jobs=1, batch='schedule = "@daily"', fail_attempts=1))
-    assert command.run("run", "sweep.toml", "--resume").code == 1
+    failed = command.run("run", "sweep.toml", "--resume", "--json")
+    assert failed.code == 1
+    before = command.run("status", "sweep", "--json").json
     refused = replace(command, variables={**command.variables, "APIFY_TOKEN": "apify_api_wrong"})
     assert refused.run("retry", "sweep").code == 5
-    assert command.run("status", "sweep", "--json").json["state"] == "open"
-    done = command.run("run", "sweep.toml", "--resume", "--json")
+    assert command.run("status", "sweep", "--json").json == before
+    assert command.run("report", "sweep").code == 0
+    assert "FAILED with exit code 1" in rows(failed.json["folder"])["job-1"]["error"]
+    assert command.run("run", "sweep.toml", "--resume").code == 1
+    done = command.run("retry", "sweep", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 1), done.err
 
 
@@ -271,3 +276,19 @@ def test_abort_ends_live_runs_and_keeps_their_items(
     assert (done.json["jobs"]["ABORTED"], done.json["jobs"]["NOT-STARTED"]) == (2, 2)
     assert {run["status"] for run in platform.runs_of(latest)} == {"ABORTED"}
     assert rows(done.json["folder"])["job-1"]["items"] > 0
+
+
+def test_abort_of_a_batch_without_runs_changes_nothing(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """A batch that its own rules stopped stays so, also if the token is refused."""
+    rules = 'schedule = "@daily"\nmax_runs = 1\nstop_after_failures = 1'
+    command.write("sweep.toml", sweep(jobs=3, batch=rules, duration_secs=0, outcome="FAILED"))
+    assert command.run("run", "sweep.toml", "--resume").code == 3
+    before = command.run("status", "sweep", "--json").json
+    refused = replace(command, variables={**command.variables, "APIFY_TOKEN": "apify_api_wrong"})
+    for caller in (refused, command):
+        assert caller.run("abort", "sweep").code == 0
+        assert command.run("status", "sweep", "--json").json == before
+    assert command.run("run", "sweep.toml", "--resume").code == 3
+    assert len(platform.runs_of(command.folder / "output" / "sweep" / "latest")) == 1

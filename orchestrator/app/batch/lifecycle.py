@@ -162,8 +162,7 @@ async def resume_batch(
         retried: settled jobs that run once more.
 
     Raises:
-        UsageError: nothing was started, and no job has changed.
-        PlatformError: nothing was started.
+        UsageError, PlatformError: nothing was started, and no job has changed.
     """
     with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
         opened = reader.snapshot()
@@ -176,17 +175,11 @@ async def resume_batch(
     if batch.state is BatchState.ENDED and not opened.has_work and context.shard is None:
         return await complete_batch(folder, context)
     async with context.connect(batch.plan.local) as endpoint:
-        try:
-            room = await _preflight(opened, endpoint, context, refuses_missing=False)
-            _check_account(folder, batch, endpoint, room)
-        except UsageError:
-            # Another call would be refused too, so the jobs keep their status and their reason.
-            retried = ()
-            raise
-        finally:
-            # Also if the platform is away or a signal comes: the next call starts them then.
-            if retried:
-                set_waiting(folder / LEDGER, [job.seq for job in retried])
+        room = await _preflight(opened, endpoint, context, refuses_missing=False)
+        _check_account(folder, batch, endpoint, room)
+        # Only now: of a call that cannot begin, the jobs keep their status and their reason.
+        if retried:
+            set_waiting(folder / LEDGER, [job.seq for job in retried])
         return await _drive(folder, endpoint, room, context)
 
 
@@ -221,8 +214,8 @@ async def abort_batch(folder: Path, context: BatchContext) -> Result:
     """
     Aborts the live runs of a batch whose lock the caller holds, and keeps their results.
 
-    Waiting jobs stay waiting: the batch can be resumed. A batch that has ended, or was aborted
-    before, does not change.
+    Waiting jobs stay waiting: the batch can be resumed. A batch that is done, and has no live runs,
+    does not change.
 
     Raises:
         PlatformError: the platform cannot be reached.
@@ -230,8 +223,7 @@ async def abort_batch(folder: Path, context: BatchContext) -> Result:
     with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
         opened = reader.snapshot()
     batch = opened.batch
-    was_aborted = batch.stop_kind == "BatchAborted"
-    if not opened.has_open_attempts and (was_aborted or batch.state is BatchState.ENDED):
+    if batch.is_done and not opened.has_open_attempts:
         return result_of(folder)
     async with context.connect(batch.plan.local) as endpoint:
         return await _drive(folder, endpoint, ANY_ROOM, context, aborting=True)
