@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from apify_emulator.api.context import Context
-from apify_emulator.api.dataset_views import transformation
+from apify_emulator.api.storage_schemas import transformation
 from apify_emulator.http.answers import Answer
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import invalid_parameter

@@ -29,6 +29,13 @@ def update_storage(collection: StorageCollection[_S], storage: _S, body: dict[st
         collection.open_to(storage, access)
 
 
+def listed(call: Call, collection: StorageCollection[_S]) -> list[_S]:
+    """Returns the storages that the request lists; the account owns all, and none is shared."""
+    if call.text("ownership") == "sharedWithMe":
+        return []
+    return collection.listed(unnamed=call.flag("unnamed"))
+
+
 def signed(context: Context, call: Call, storage_id: str, **urls: str) -> dict[str, Any]:
     """Returns the URLs with a signature, and the key for more of them, for callers with a token."""
     if not call.is_known:

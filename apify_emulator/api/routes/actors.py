@@ -132,7 +132,7 @@ async def list_builds(context: Context, call: Call) -> Answer:
 
 async def get_build_log(context: Context, call: Call) -> Answer:
     """Returns the log of a build."""
-    return build_log(context, context.actors.build(call.params["buildId"]))
+    return build_log(context, call, context.actors.build(call.params["buildId"]))
 
 
 def _builds(context: Context, call: Call, actors: list[Actor]) -> Answer:

@@ -6,10 +6,10 @@ from typing import Any
 
 from apify_emulator.account import USER_ID, USERNAME
 from apify_emulator.api.context import Context
-from apify_emulator.api.dataset_views import dataset_schema
 from apify_emulator.api.item_page import items_answer
 from apify_emulator.api.router import Router
-from apify_emulator.api.storage_answers import signed, update_storage
+from apify_emulator.api.storage_answers import listed, signed, update_storage
+from apify_emulator.api.storage_schemas import dataset_schema
 from apify_emulator.http.answers import Answer, data, nothing, plain
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import invalid_input
@@ -37,7 +37,7 @@ async def list_all(context: Context, call: Call) -> Answer:
     """Lists datasets; those without a name only with `unnamed`."""
     page = call.page()
     unnamed = call.flag("unnamed")
-    found = context.datasets.listed(unnamed=unnamed)
+    found = listed(call, context.datasets)
     items = [_brief(context, dataset) for dataset in page.cut(found)]
     return data(page.envelope(len(found), items, unnamed=unnamed))
 

@@ -8,7 +8,13 @@ from urllib.parse import quote
 from apify_emulator.account import USER_ID, USERNAME
 from apify_emulator.api.context import Context
 from apify_emulator.api.router import Router
-from apify_emulator.api.storage_answers import signed, signed_record_url, update_storage
+from apify_emulator.api.storage_answers import (
+    listed,
+    signed,
+    signed_record_url,
+    update_storage,
+)
+from apify_emulator.api.storage_schemas import collection_of
 from apify_emulator.http.answers import Answer, data, nothing, plain
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import record_not_found
@@ -44,7 +50,7 @@ async def list_all(context: Context, call: Call) -> Answer:
     """Lists stores; those without a name only with `unnamed`."""
     page = call.page()
     unnamed = call.flag("unnamed")
-    found = context.stores.listed(unnamed=unnamed)
+    found = listed(call, context.stores)
     items = [
         {**_view(context, call, store), "name": store.name or store.id} for store in page.cut(found)
     ]
@@ -82,11 +88,9 @@ async def list_keys(context: Context, call: Call) -> Answer:
     store = _find(context, call)
     store.lists += 1
     limit = call.count("limit", 1000, least=1, most=1000)
-    after, prefix = call.text("exclusiveStartKey"), call.text("prefix")
+    after = call.text("exclusiveStartKey")
     found = [
-        record
-        for record in store.records()
-        if record.key.startswith(prefix) and record.key.encode() > after.encode()
+        record for record in _matching(context, call, store) if record.key.encode() > after.encode()
     ]
     page = found[:limit]
     is_cut = len(found) > limit
@@ -102,13 +106,22 @@ async def list_keys(context: Context, call: Call) -> Answer:
     )
 
 
+def _matching(context: Context, call: Call, store: KeyValueStore) -> list[Record]:
+    """Returns the records of the prefix and the collection that the request names."""
+    prefix, collection = call.text("prefix"), call.text("collection")
+    belongs = collection_of(context, store, collection) if collection else lambda _: True
+    return [
+        record
+        for record in store.records()
+        if record.key.startswith(prefix) and belongs(record.key)
+    ]
+
+
 async def get_all(context: Context, call: Call) -> Answer:
-    """Returns all records, or those with a prefix, as a zip archive."""
+    """Returns all records, or those of a prefix or a collection, as a zip archive."""
     store = _find(context, call)
     store.reads += 1
-    prefix = call.text("prefix")
-    records = [record for record in store.records() if record.key.startswith(prefix)]
-    answer = Answer(body=zipped(records), content_type="application/zip")
+    answer = Answer(body=zipped(_matching(context, call, store)), content_type="application/zip")
     answer.headers["Content-Disposition"] = f'attachment; filename="{store.id}.zip"'
     return answer
 

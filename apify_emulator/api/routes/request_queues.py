@@ -8,7 +8,7 @@ from typing import Any
 from apify_emulator.account import USER_ID, USERNAME
 from apify_emulator.api.context import Context
 from apify_emulator.api.router import Handler, Router
-from apify_emulator.api.storage_answers import update_storage
+from apify_emulator.api.storage_answers import listed, update_storage
 from apify_emulator.http.answers import Answer, data, nothing
 from apify_emulator.http.calls import Call
 from apify_emulator.refusals import ApiError, invalid_input, invalid_parameter, record_not_found
@@ -66,7 +66,7 @@ async def list_all(context: Context, call: Call) -> Answer:
     """Lists queues; those without a name only with `unnamed`."""
     page = call.page()
     unnamed = call.flag("unnamed")
-    found = context.queues.listed(unnamed=unnamed)
+    found = listed(call, context.queues)
     items = [{**_view(call, queue), "name": queue.name or queue.id} for queue in page.cut(found)]
     return data(page.envelope(len(found), items, unnamed=unnamed))
 

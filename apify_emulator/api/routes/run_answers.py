@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from apify_emulator.runs.simulation import log_text, script_of
 from apify_emulator.times import now
 
 _LOG_PAUSE_SECS = 0.5
+_ANSI = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)|\x1b.?")
 
 
 async def wait_for_end(run: Run, wait_secs: float) -> None:
@@ -40,10 +42,16 @@ def run_data(context: Context, call: Call, run: Run) -> dict[str, Any]:
     return {**view, "consoleUrl": f"{call.base_url}/view/runs/{run.id}"}
 
 
-def build_log(context: Context, actor: Actor) -> Answer:
+def without_ansi(text: bytes) -> bytes:
+    """Returns a log without the terminal sequences that Apify removes."""
+    return _ANSI.sub(b"", text)
+
+
+def build_log(context: Context, call: Call, actor: Actor) -> Answer:
     """Answers with the log of the build of an Actor's environment."""
     text = context.lifecycle.environments.log(actor)
-    return Answer(body=text, content_type="text/plain; charset=utf-8")
+    body = text if call.flag("raw") else without_ansi(text)
+    return Answer(body=body, content_type="text/plain; charset=utf-8")
 
 
 def log_answer(context: Context, call: Call, run: Run) -> Answer:
@@ -51,16 +59,32 @@ def log_answer(context: Context, call: Call, run: Run) -> Answer:
     answer = Answer(content_type="text/plain; charset=utf-8", may_compress=False)
     if call.flag("download"):
         answer.headers["Content-Disposition"] = f'attachment; filename="{run.id}.log"'
-    if run.is_virtual:
-        is_followed = call.flag("stream") and not run.is_terminal
-        answer.body = _followed_log(run) if is_followed else log_text(run, script_of(run))
+    is_raw = call.flag("raw")
+    if call.flag("stream") and not (run.is_virtual and run.is_terminal):
+        pieces = _pieces(context, run)
+        answer.body = pieces if is_raw else _plain_lines(pieces)
         return answer
     logs: RunLogs = context.logs
-    if call.flag("stream"):
-        answer.body = logs.follow(run.id, lambda: run.is_terminal)
-    else:
-        answer.body = b"".join(logs.read(run.id))
+    text = log_text(run, script_of(run)) if run.is_virtual else b"".join(logs.read(run.id))
+    answer.body = text if is_raw else without_ansi(text)
     return answer
+
+
+def _pieces(context: Context, run: Run) -> AsyncIterator[bytes]:
+    if run.is_virtual:
+        return _followed_log(run)
+    return context.logs.follow(run.id, lambda: run.is_terminal)
+
+
+async def _plain_lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yields whole lines without terminal sequences, which the end of a piece may cut."""
+    rest = b""
+    async for piece in pieces:
+        whole, newline, rest = (rest + piece).rpartition(b"\n")
+        if newline:
+            yield without_ansi(whole + newline)
+    if rest:
+        yield without_ansi(rest)
 
 
 async def _followed_log(run: Run) -> AsyncIterator[bytes]:

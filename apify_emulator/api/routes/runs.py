@@ -249,5 +249,5 @@ async def get_log(context: Context, call: Call) -> Answer:
     """Returns the log of a run or of a build."""
     actor = context.actors.of_build(call.params.get("runId", ""))
     if actor is not None:
-        return build_log(context, actor)
+        return build_log(context, call, actor)
     return log_answer(context, call, find_run(context, call))

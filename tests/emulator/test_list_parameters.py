@@ -1,4 +1,4 @@
-"""Which items a view, `simplified` and `skipFailedPages` give, and the texts of a feed."""
+"""What parameters of lists select: views, collections, `simplified`; and `raw` of logs."""
 
 from __future__ import annotations
 
@@ -79,6 +79,53 @@ async def test_recorded_actor_keeps_its_views(tmp_path: Path) -> None:
     async with calling(tmp_path / "data") as call:
         reply = await call("GET", f"{await _dataset(call, 'acme~shop')}/items", view="prices")
         assert reply.json() == [{"shop.name": "a", "price": 3}]
+
+
+async def test_collection_selects_the_keys_of_the_schema(tmp_path: Path) -> None:
+    """A collection of the store's schema is a prefix or one key; an unknown one is refused."""
+    collections = {"shots": {"keyPrefix": "shot-"}, "result": {"key": "OUTPUT"}}
+    storages = {"keyValueStore": {"collections": collections}}
+    actors = write_actor(tmp_path / "actors", "shop", "", simulated=True, storages=storages)
+    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
+        run = await call.wait((await call("POST", "actors/local~shop/runs")).data)
+        store = f"key-value-stores/{run['defaultKeyValueStoreId']}"
+        for key in ("shot-1", "shot-2", "OUTPUT", "other"):
+            await call("PUT", f"{store}/records/{key}", json={})
+
+        async def keys(name: str) -> list[str]:
+            found = await call("GET", f"{store}/keys", collection=name)
+            return [item["key"] for item in found.data["items"]]
+
+        assert (await keys("shots"), await keys("result")) == (["shot-1", "shot-2"], ["OUTPUT"])
+        reply = await call("GET", f"{store}/keys", collection="shot")
+        assert reply.error == (400, "invalid-collection")
+
+
+async def test_nobody_shares_storages_with_the_account(tmp_path: Path) -> None:
+    """The emulator has one account, so no storage is another account's."""
+    async with calling(tmp_path) as call:
+        for kind in ("datasets", "key-value-stores", "request-queues"):
+            await call("POST", kind, name="mine")
+            shared, own = [
+                (await call("GET", kind, ownership=name)).data["total"]
+                for name in ("sharedWithMe", "ownedByMe")
+            ]
+            assert (shared, own) == (0, 1)
+
+
+async def test_log_has_no_terminal_sequences_unless_it_is_raw(tmp_path: Path) -> None:
+    """SDKs write colours into their logs, which Apify removes, also while it streams."""
+    code = r"""
+        sys.stdout.write("\x1b[31mred\x1b[0m \x1b]0;title\x07end\n" + "x\x1b[1m" * 16_000 + "\n")
+    """
+    actors = write_actor(tmp_path / "actors", "loud", code)
+    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
+        run = await call.wait((await call("POST", "actors/local~loud/runs")).data)
+        plain = (await call("GET", f"logs/{run['id']}")).body
+        assert b"Z red end\n" in plain
+        assert b"Z " + b"x" * 16_000 + b"\n" in plain
+        assert (await call("GET", f"logs/{run['id']}", stream=1)).body == plain
+        assert b"\x1b[31mred" in (await call("GET", f"logs/{run['id']}", raw=1)).body
 
 
 @pytest.mark.parametrize(
