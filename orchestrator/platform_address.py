@@ -16,10 +16,17 @@ def root_of(base_url: str) -> str:
     Raises:
         ConfigError: it is not an http or https address.
     """
-    parts = urlsplit(base_url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(base_url.strip())
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # The host or the port is not valid.
+        is_address = False
+    if not is_address:
+        # Only what can hold no password and no token.
+        shown = base_url.rpartition("@")[2].partition("?")[0].partition("#")[0]
         raise ConfigError(
-            f"{base_url!r} is not the address of a platform; expected something like "
+            f"{shown!r} is not the address of a platform; expected something like "
             f"{DEFAULT_BASE_URL} (APIFY_API_BASE_URL)"
         )
     # Errors and logs quote the host as it is written here: a password in it would be shown.

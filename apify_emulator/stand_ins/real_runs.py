@@ -151,8 +151,9 @@ async def real_runs(token: SecretStr, api_url: str) -> AsyncIterator[RealRuns]:
         SetupError: the API cannot be reached, or refuses a request; the message is one line
             without the token, even if the API quotes it.
     """
-    if not api_url.startswith(("https://", "http://")):
-        raise SetupError(f"{api_url}: expected an address like {API_URL}")
+    if not api_url.startswith(("https://", "http://")) or "@" in api_url:
+        # Not shown: it may hold a password.
+        raise SetupError(f"the address of the API is not valid: expected one like {API_URL}")
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=_SILENCE_SECS)
     try:

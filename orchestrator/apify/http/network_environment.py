@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 from orchestrator.errors import ConfigError
+from orchestrator.safe_text import SECRETS
 from orchestrator.system_errors import refuse_exhaustion
 
 CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -40,15 +41,26 @@ def proxy_for(url: str) -> Proxy | None:
     """
     The proxy for an address, by `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
 
+    From now on, messages redact its password.
+
     Raises:
-        ConfigError: it is of a kind that is not supported.
+        ConfigError: it has no valid address, or is of a kind that is not supported.
     """
     parts = urlsplit(url)
     proxies = getproxies_environment()
     address = proxies.get(parts.scheme) or proxies.get("all")
     if not address or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
-    proxy = urlsplit(address if "://" in address else f"http://{address}")
+    try:
+        proxy = urlsplit(address if "://" in address else f"http://{address}")
+        is_address = proxy.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ConfigError(
+            "the address of the proxy is not valid: expected something like "
+            f"http://user:password@proxy.example:3128 ({parts.scheme.upper()}_PROXY, ALL_PROXY)"
+        )
     if proxy.scheme not in ("http", "https") or not proxy.hostname:
         raise ConfigError(
             f"the proxy at {proxy.hostname or 'no host'} is of the kind {proxy.scheme!r}; only "
@@ -66,7 +78,11 @@ def _credentials(user: str | None, password: str | None) -> dict[str, str]:
         return {}
     # In a header and not in the address, because errors quote addresses.
     pair = f"{unquote(user)}:{unquote(password or '')}".encode()
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    credentials = base64.b64encode(pair).decode()
+    # The page of a proxy may quote the headers that it was sent. A key may be the user.
+    SECRETS.add(credentials)
+    SECRETS.add(unquote(password or user))
+    return {"Proxy-Authorization": f"Basic {credentials}"}
 
 
 def trusted(root: str) -> ssl.SSLContext | bool:

@@ -7,6 +7,7 @@ from orchestrator.apify import ClientOptions
 from orchestrator.apify.http.network_environment import proxy_for, trusted
 from orchestrator.errors import ConfigError
 from orchestrator.platform_address import root_of
+from orchestrator.safe_text import plain
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,18 @@ def test_base_url_is_accepted_in_every_usual_form(base_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "base_url", ["", "api.apify.com", "ftp://x.example", "https://", "https://u:p@x.example"]
+    "base_url",
+    [
+        "",
+        "api.apify.com",
+        "ftp://x.example",
+        "https://",
+        "https://u:p@x.example",
+        "ftp://u:p@x.example",
+        "https://u:p@[x",
+        "https://x.example:port",
+        "https:/x.example?token=u:p",
+    ],
 )
 def test_invalid_base_url_is_refused(base_url: str) -> None:
     """An address that is not valid is an error before anything is sent, without its password."""
@@ -54,6 +66,29 @@ def test_proxy_of_the_environment_is_used(no_proxies: pytest.MonkeyPatch) -> Non
     assert proxy.url == "http://proxy.example:3128"
     assert proxy.headers == {"Proxy-Authorization": "Basic dXNlcjpwQHNz"}
     assert "dXNl" not in repr(proxy)
+
+
+@pytest.mark.parametrize("user", ["user:p%40ssw0rd", "p%40ssw0rd"])
+def test_credentials_of_a_proxy_are_redacted(no_proxies: pytest.MonkeyPatch, user: str) -> None:
+    """The page of a proxy may quote what it was sent, as it was sent and decoded."""
+    no_proxies.setenv("HTTP_PROXY", f"http://{user}@proxy.example:3128")
+    proxy = proxy_for("http://api.example")
+    assert proxy is not None
+    said = f"denied: {proxy.headers['Proxy-Authorization']}, p@ssw0rd"
+    assert plain(said) == "denied: Basic [secret], [secret]"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://u:hush@[bad", "http://u:hush@h:port", "u:hush@h:99999"]
+)
+def test_address_of_a_proxy_that_is_not_valid_is_an_error(
+    no_proxies: pytest.MonkeyPatch, address: str
+) -> None:
+    """The message names the variables, and shows no password."""
+    no_proxies.setenv("HTTPS_PROXY", address)
+    with pytest.raises(ConfigError, match="HTTPS_PROXY, ALL_PROXY") as caught:
+        proxy_for("https://api.apify.com")
+    assert "hush" not in str(caught.value)
 
 
 def test_no_proxy_is_obeyed(no_proxies: pytest.MonkeyPatch) -> None:
