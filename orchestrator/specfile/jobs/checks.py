@@ -28,6 +28,8 @@ OF_FORMAT = {
 """Parameters of the items endpoint that only one format has."""
 OWN_FILES = ("items", "datasets", "records", "log", "live", "run", "input")
 """Fields of `collect`, besides `output`, that are not parameters of the items endpoint."""
+MADE_NEW = ("unwind", "flatten", "view", "simplified")
+"""Parameters of the items endpoint that change the fields of items."""
 RENDERED_OF_WEBHOOK = ("request_url", "idempotency_key")
 """The texts of a webhook that are our templates; the platform renders the others."""
 
@@ -107,8 +109,36 @@ def check_expectations(merged: Merged) -> Found:
             yield merged.place("expect", shown), "needs the items, which collect.items leaves out"
         elif shown in reads and collect.format not in (None, "jsonl"):
             yield merged.place("expect", shown), 'needs items in the format "jsonl"'
+    if expect.max_items is not None and (expect.min_items or 0) > expect.max_items:
+        wrong = f"must not be more than max_items, which is {expect.max_items}"
+        yield merged.place("expect", "min_items"), wrong
+    yield from _fields_left_out(merged, expect, collect)
     if expect.json_schema is not None:
         yield from _wrong_with_schema(merged, expect.json_schema)
+
+
+def _fields_left_out(merged: Merged, expect: ExpectTable, collect: CollectTable) -> Found:
+    """Yields the expected fields that no downloaded item can have: every run would be rejected."""
+    kept, omitted = kept_fields(collect), collect.omit or ()
+    expected = {
+        **dict.fromkeys(expect.fields or (), "fields"),
+        **dict.fromkeys(expect.share or (), "share"),
+        **dict.fromkeys(expect.unique or (), "unique"),
+    }
+    for name, shown in expected.items():
+        if name in omitted:
+            yield merged.place("expect", shown), f"needs {name!r}, which collect.omit leaves out"
+        elif kept is not None and name not in kept:
+            yield merged.place("expect", shown), f"needs {name!r}, which collect.fields leaves out"
+
+
+def kept_fields(collect: CollectTable) -> set[str] | None:
+    """The fields that downloaded items may have; None for any."""
+    if not collect.fields or any(getattr(collect, name) for name in MADE_NEW):
+        return None
+    # A kept field may be inside another one.
+    names = collect.output_fields or collect.fields
+    return {name.split(".")[0] for name in names} | set(names)
 
 
 def _wrong_with_schema(merged: Merged, schema: Mapping[str, Any]) -> Found:
@@ -132,6 +162,8 @@ def check_results(spec: Spec) -> Found:
         yield ("results", "format"), not_installed(Extra.PARQUET)
     if results.new_only and not results.unique:
         yield ("results", "new_only"), "needs unique: the fields that identify an item"
+    if "unique_missing" in results.model_fields_set and not results.unique:
+        yield ("results", "unique_missing"), "needs unique: the fields that identify an item"
     if results.csv_safe and results.format != "csv":
         yield ("results", "csv_safe"), 'goes with format = "csv" only'
     for place, table in (("defaults", spec.defaults), *(("jobs", job) for job in spec.jobs)):

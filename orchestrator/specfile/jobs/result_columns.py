@@ -18,13 +18,12 @@ from typing import Any
 import orjson
 
 from orchestrator.specfile.diagnostics import unknown
+from orchestrator.specfile.jobs.checks import kept_fields
 from orchestrator.specfile.load import LoadedSpec
 from orchestrator.specfile.model import CollectTable
 from orchestrator.specfile.text.positions import Path as FieldPath
 
 OURS = ("_job", "_run")
-MADE_NEW = ("unwind", "flatten", "view", "simplified")
-"""Parameters of the items endpoint that change the fields of items."""
 MOST_BYTES = 16 * 1024 * 1024
 CLOSE = 0.6
 
@@ -49,7 +48,7 @@ def check_columns(
         for name in getattr(results, field) or ()
         if name not in (*OURS, *params)
     }
-    kept = [_kept(collect) for collect in collects]
+    kept = [kept_fields(collect) for collect in collects]
     if not wanted or not kept:
         return
     stated = {name for names in kept for name in names or ()}
@@ -63,15 +62,6 @@ def check_columns(
     wanted = {name: path for name, path in wanted.items() if name not in stated}
     if wanted:
         yield from _check_by_newest(loaded, wanted, output)
-
-
-def _kept(collect: CollectTable) -> set[str] | None:
-    """The fields that items may have; None for any."""
-    if not collect.fields or any(getattr(collect, name) for name in MADE_NEW):
-        return None
-    # A kept field may be inside another one.
-    names = collect.output_fields or collect.fields
-    return {name.split(".")[0] for name in names} | set(names)
 
 
 def _check_by_newest(

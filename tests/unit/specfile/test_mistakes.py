@@ -174,6 +174,28 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
             "spec.toml:6:29: jobs[0].collect.delimiter: must be one character",
         ),
         (
+            JOB + "expect = { min_items = 5, max_items = 2 }\n",
+            "spec.toml:6:12: jobs[0].expect.min_items: must not be more than max_items, which is 2",
+        ),
+        (
+            JOB + "collect = { fields = ['a', 'b.c'] }\nexpect = { fields = ['a', 'b', 'd'] }\n",
+            "spec.toml:7:12: jobs[0].expect.fields: needs 'd', which collect.fields leaves out",
+        ),
+        (
+            JOB
+            + "collect = { fields = ['a'], output_fields = ['z'] }\n"
+            + "expect = { share = { a = 1 } }\n",
+            "spec.toml:7:12: jobs[0].expect.share: needs 'a', which collect.fields leaves out",
+        ),
+        (
+            JOB + "collect = { omit = ['url'] }\nexpect = { unique = 'url' }\n",
+            "spec.toml:7:12: jobs[0].expect.unique: needs 'url', which collect.omit leaves out",
+        ),
+        (
+            JOB + "[results]\nunique_missing = 'drop'\n",
+            "spec.toml:7:1: results.unique_missing: needs unique: the fields that identify an item",
+        ),
+        (
             JOB + "collect = { skip_failed_pages = true }\n",
             "spec.toml:6:13: jobs[0].collect.skip_failed_pages: goes with simplified = true only",
         ),
