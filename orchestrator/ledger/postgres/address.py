@@ -12,6 +12,14 @@ from orchestrator.safe_text import SECRETS
 SCHEMES = ("postgresql", "postgres")
 SCHEMA = "orchestrator"
 """The schema of a deployment that names no other."""
+PASSWORDS = (
+    "password",
+    "sslpassword",
+    "oauth_client_secret",
+    "scram_client_key",
+    "scram_server_key",
+)
+"""The parameters of libpq that are secrets."""
 SHORTEST_PASSWORD = 6
 """Shorter passwords are not redacted in messages: no message of ours has one."""
 
@@ -25,10 +33,10 @@ class Address:
     A server and a schema.
 
     Attributes:
-        conninfo: for libpq; may hold the password.
-        url: without the password.
+        conninfo: for libpq; may hold passwords.
+        url: without them.
         schema: of the deployment.
-        has_password: whether the URL holds the password.
+        has_password: whether the URL holds one.
     """
 
     conninfo: str
@@ -37,7 +45,7 @@ class Address:
     has_password: bool = False
 
     def __repr__(self) -> str:
-        """The address without the password."""
+        """The address without passwords."""
         return f"Address({self.url!r})"
 
 
@@ -45,7 +53,7 @@ def parse_address(text: str) -> Address:
     """
     An address from a URL, such as `postgresql://user@host/database?schema=nightly`.
 
-    From now on, messages redact its password.
+    From now on, messages redact its passwords.
 
     Raises:
         ConfigError: it is not the URL of a PostgreSQL server.
@@ -66,18 +74,18 @@ def parse_address(text: str) -> Address:
         )
     user, at, hosts = parts.netloc.rpartition("@")
     name, colon, password = user.partition(":")
-    for secret in (unquote(password), query.get("password", "")):
-        SECRETS.add(secret, shortest=SHORTEST_PASSWORD)
     path = parts.path
     conninfo = _url(parts.netloc, path, query)
-    query_password = query.pop("password", "")
+    passwords = [unquote(password), *(query.pop(name, "") for name in PASSWORDS)]
+    for secret in passwords:
+        SECRETS.add(secret, shortest=SHORTEST_PASSWORD)
     netloc = f"{name}{at}{hosts}" if colon else parts.netloc
     shown = query if schema == SCHEMA else {**query, "schema": schema}
     return Address(
         conninfo=conninfo,
         url=_url(netloc, path, shown),
         schema=schema,
-        has_password=bool(password or query_password),
+        has_password=any(passwords),
     )
 
 

@@ -52,9 +52,11 @@ def connect(address: Address, purpose: str = "") -> Connection:
 
     Raises:
         LedgerAway: the server cannot be reached.
-        ConfigError: it refuses the user, or does not store text as UTF-8.
+        ConfigError: the URL is not valid, the server refuses the user, or does not store text as
+            UTF-8.
     """
-    given: dict[str, Any] = conninfo_to_dict(address.conninfo)
+    with translated(address):
+        given: dict[str, Any] = conninfo_to_dict(address.conninfo)
     options = f"{given.pop('options', '') or ''} {SERVER_OPTIONS}".strip()
     values = {
         "connect_timeout": CONNECT_SECS,

@@ -47,6 +47,8 @@ LOGIN_WORDS = (
     "does not exist",
     "definition of service",
     "invalid connection option",
+    "invalid URI",
+    "invalid percent-encoded token",
     "invalid sslmode",
 )
 """How libpq says at a connection that waiting does not help; it has no code for that."""
@@ -96,5 +98,7 @@ def _meaning(error: psycopg.Error, address: Address) -> OrchestratorError | None
 
 
 def _is_refused_login(error: psycopg.Error, said: str) -> bool:
-    is_connecting = isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+    # libpq reads the URL itself; what it does not understand is the other kind of error.
+    kinds = (psycopg.OperationalError, psycopg.ProgrammingError)
+    is_connecting = isinstance(error, kinds) and error.sqlstate is None
     return is_connecting and any(words in said for words in LOGIN_WORDS)

@@ -25,6 +25,7 @@ from orchestrator.ledger.definitions import job_values
 from orchestrator.ledger.lock import held_for
 from orchestrator.ledger.postgres import ledger_session
 from orchestrator.ledger.postgres.address import parse_address
+from orchestrator.ledger.postgres.deployment import reach
 from orchestrator.ledger.postgres.ledger_session import PostgresSession
 from orchestrator.ledger.store import Rows
 from orchestrator.ledger.stores import discard
@@ -271,10 +272,13 @@ def test_text_with_nul_is_stored(tmp_path: Path, in_postgres: str) -> None:
          "postgresql://db/x?sslmode=require&schema=nightly", "nightly"),
         ("postgresql:///x?service=batches&password=s3cret-word",
          "postgresql:///x?service=batches", "orchestrator"),
+        ("postgresql://db/x?sslkey=k&sslpassword=s3cret-word",
+         "postgresql://db/x?sslkey=k", "orchestrator"),
         ("postgresql://h1,h2:5433/x?options=-c%20search_path%3Dteam",
          "postgresql://h1,h2:5433/x?options=-c%20search_path%3Dteam&schema=team", "team"),
     ],
-    ids=["plain", "password", "schema", "password as a parameter", "search path"],
+    ids=["plain", "password", "schema", "password as a parameter", "password of a key",
+         "search path"],
 )  # fmt: skip
 def test_address_shows_everything_but_the_password(url: str, shown: str, schema: str) -> None:
     """The folder of a batch may be copied and shared; it says where the ledger is."""
@@ -288,6 +292,13 @@ def test_address_that_is_not_one_is_refused(url: str) -> None:
     """The message does not repeat the text, which may hold a password."""
     with pytest.raises(ConfigError, match="ledger:"):
         parse_address(url)
+
+
+@pytest.mark.parametrize("url", ["postgresql://db/x?pasword=hush", "postgresql://u:%ZZ@db/x"])
+def test_url_that_libpq_does_not_understand_is_refused(url: str) -> None:
+    """A misspelt parameter is a mistake of the user, and no bug of ours."""
+    with pytest.raises(ConfigError, match=r"invalid.*correct the setting `ledger`"):
+        reach(parse_address(url))
 
 
 async def test_server_that_stays_away_ends_the_command(
