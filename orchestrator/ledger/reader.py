@@ -23,6 +23,7 @@ from orchestrator.ledger.records import (
     PoolStart,
     RunCost,
     SharedDataset,
+    Taking,
     WaitingJob,
 )
 from orchestrator.ledger.rows import (
@@ -259,11 +260,11 @@ class LedgerReader:
         for row in self._execute("select_items_made"):
             yield JobKey(row["key"]), row["items"]
 
-    def takings(self) -> Iterator[tuple[JobKey, Demand, float, Decimal | None]]:
-        """Key and demand of the job, seconds and cost of each run that succeeded, as a stream."""
+    def takings(self) -> Iterator[Taking]:
+        """What each settled job with a run took, in the order of the spec, as a stream."""
         for row in self._execute("select_takings"):
-            cost = None if row["cost_usd"] is None else Decimal(row["cost_usd"])
-            yield JobKey(row["key"]), demand_from(row["demand"]), row["secs"], cost
+            demand = demand_from(row["demand"])
+            yield Taking(row["seq"], JobKey(row["key"]), demand, row["secs"], row["cost_usd"])
 
     def report(self, key: str) -> JobReport | None:
         """The state of one job; None when no job has this key."""

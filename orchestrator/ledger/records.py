@@ -283,3 +283,21 @@ class PoolStart:
     pools: tuple[str, ...]
     intent_at: datetime
     platform_at: datetime | None
+
+
+class Taking(NamedTuple):
+    """
+    What a settled job took.
+
+    Attributes:
+        seq: its place in the spec.
+        secs: of its longest run that succeeded; None if none did.
+        cost_usd: of all its runs, without that of another batch whose results it took; None if no
+            cost is known.
+    """
+
+    seq: int
+    key: JobKey
+    demand: Demand
+    secs: float | None
+    cost_usd: float | None

@@ -7,7 +7,10 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.history.trend import Trend
 from orchestrator.ledger import BatchLock
+from orchestrator.ledger.known_batches import read_batch
 from tests.support.command import Command, sweep
 from tests.support.finished_batches import Made, many_jobs, write_batch
 from tests.support.report_page import write_page
@@ -64,6 +67,16 @@ def test_batch_of_an_older_version_in_the_history_is_compared(tmp_path: Path) ->
     assert "This batch and 1 of its series before it" in page
     assert "is not compared" not in page
     assert (older / "ledger.sqlite").read_bytes() == before
+
+
+def test_usual_cost_of_a_job_is_that_of_all_its_runs(tmp_path: Path) -> None:
+    """A job that fails once each night is not dearer than usual."""
+    twice = [Made(key="a", runs=({"cost_usd": "1"}, {"cost_usd": "1.5"}))]
+    write_batch(tmp_path, twice, number=1)
+    folder = write_batch(tmp_path, twice, number=2)
+    usual = Trend(folder, read_batch(folder / LEDGER)).usual.get("a")
+    assert usual is not None
+    assert usual.cost_usd == 2.5
 
 
 def test_summary_of_another_end_is_not_used(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import time
+from typing import Any
+
+import pytest
 
 from tests.support.command import Command, ServedPlatform, sweep
 
@@ -82,6 +85,41 @@ def test_plan_counts_the_dear_job_among_free_ones(command: Command) -> None:
     assert command.run("run", "s.toml").code == 0
     plan = command.run("plan", "s.toml", "--json").json
     assert plan["cost_usd"] == {"low": 5.0, "likely": 5.0, "high": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("job", "given"),
+    [
+        ("retries = 1", {"outcome": "FAILED"}),
+        ("retries = 1", {"fail_attempts": 1}),
+        ('rules = [{ do = "resurrect", max = 2 }]', {"outcome": "FAILED"}),
+        ("expect = { min_items = 2 }\nretries = 1", {"items": 1}),
+    ],
+    ids=["failed", "failed once", "resurrected", "rejected"],
+)
+def test_plan_counts_the_cost_of_all_attempts(
+    command: Command, job: str, given: dict[str, Any]
+) -> None:
+    """A job costs what all of its runs did in the last batch, whether it succeeded or not."""
+    command.write("s.toml", sweep("p", 1, job=job, duration_secs=0.01, cost_usd=0.5, **given))
+    done = command.run("run", "s.toml", "--json").json
+    assert done["attempts"] == 2
+    plan = command.run("plan", "s.toml", "--json").json
+    assert plan["cost_usd"]["likely"] == pytest.approx(done["cost_usd"])
+
+
+def test_plan_costs_jobs_of_items_like_those_of_their_table(command: Command) -> None:
+    """They may cost far less than the jobs whose items they are made of."""
+    text = sweep("p", 2, duration_secs=0.01, items=4, cost_usd=0.5) + (
+        '[[jobs]]\nname = "item-{{ source }}-{{ i }}"\nactor = "orchestrator/simulated"\n'
+        "input = { duration_secs = 0.01, cost_usd = 0.01 }\n"
+        '[jobs.matrix]\nrows = { needs = "job-*", fields = { i = "index" } }\n'
+    )
+    command.write("s.toml", text)
+    done = command.run("run", "s.toml", "--json").json
+    plan = command.run("plan", "s.toml", "--json").json
+    assert [round(plan["cost_usd"][name], 6) for name in ("low", "likely", "high")] == [1.08] * 3
+    assert round(done["cost_usd"], 6) == 1.08
 
 
 def test_plan_compares_jobs_of_items(command: Command) -> None:

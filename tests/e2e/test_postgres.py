@@ -25,7 +25,7 @@ def facts_of(command: Command) -> list[dict[str, Any]]:
 
 def test_batch_is_the_same_with_either_ledger(command: Command, postgres_schema: str) -> None:
     """Jobs, statuses, items and checksums are equal, and each command works on both."""
-    spec = sweep(jobs=4, duration_secs=0.1, items=3)
+    spec = sweep(jobs=4, duration_secs=0.1, items=3, cost_usd=0.5)
     command.write("sweep.toml", spec)
     assert command.run("run", "sweep.toml").code == 0
     expected = facts_of(command)
@@ -46,6 +46,7 @@ def test_batch_is_the_same_with_either_ledger(command: Command, postgres_schema:
     ):  # fmt: skip
         answer = there.run(*words)
         assert answer.code == 0, (words, answer.err)
+    assert there.run("plan", "sweep.toml", "--json").json["cost_usd"]["likely"] == 2.0
     assert not (there.folder / "output/sweep/latest/ledger.sqlite").exists()
     _assert_secret_stays(there.folder)
 

@@ -84,9 +84,7 @@ def _check(plan: dict[str, Any], done: dict[str, Any], folder: Path, shown: str)
 
 
 def _check_history(plan: dict[str, Any], runs: list[dict[str, Any]], shown: str) -> None:
-    # Jobs of items count as usual runs of their Actor, because their keys are not known.
-    if not plan["later"]:
-        cost = sum(run["usageTotalUsd"] for run in runs)
-        low, high = plan["cost_usd"]["low"], plan["cost_usd"]["high"]
-        assert low - CENT < cost < high + CENT, shown
+    cost = sum(run["usageTotalUsd"] for run in runs)
+    low, high = plan["cost_usd"]["low"], plan["cost_usd"]["high"]
+    assert low - CENT < cost < high + CENT, shown
     assert [plan["diff"][name] for name in ("added", "changed", "removed")] == [[], [], []], shown

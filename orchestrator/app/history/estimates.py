@@ -68,10 +68,10 @@ def expected_durations(folder: Path, reader: LedgerReader) -> MutableMapping[int
             break
         try:
             with LedgerReader(earlier.folder / LEDGER) as before:
-                for key, _, secs, _ in before.takings():
-                    place = wanted.get(key.lower())
-                    if place is not None and place not in expected:
-                        expected[place] = secs
+                for one in before.takings():
+                    place = wanted.get(one.key.lower())
+                    if place is not None and place not in expected and one.secs is not None:
+                        expected[place] = one.secs
         except UsageError as error:
             # A torn or foreign ledger of another batch does not stop this one.
             LOG.warning("history_not_read", batch=str(earlier.folder), error=str(error))

@@ -34,11 +34,13 @@ class PackedUsual:
     def __init__(self, reader: LedgerReader) -> None:
         self._places = IdMap()
         self._items, self._secs, self._usd = array("q"), array("d"), array("d")
-        for key, _, secs, cost in reader.takings():
-            self._places.add(key.lower(), len(self._secs))
+        for one in reader.takings():
+            if one.secs is None:
+                continue
+            self._places.add(one.key.lower(), len(self._secs))
             self._items.append(UNKNOWN)
-            self._secs.append(secs)
-            self._usd.append(nan if cost is None else float(cost))
+            self._secs.append(one.secs)
+            self._usd.append(nan if one.cost_usd is None else one.cost_usd)
         for key, items in reader.items_made():
             place = self._places.get(key.lower())
             if place is not None:

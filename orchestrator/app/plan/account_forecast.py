@@ -54,7 +54,8 @@ async def ask_account(
         has_budget = plan.max_cost_usd is not None
         room = await check_before_start(client, demands, has_budget=has_budget)
         prices: dict[Target, Price] = {}
-        missing = {demand.target for demand in demands} - history.by_target.keys()
+        timed = {target for target, taken in history.by_target.items() if taken.secs}
+        missing = {demand.target for demand in demands} - timed
         async with anyio.create_task_group() as lookups:
             for target in {demand.target for demand in demands}:
                 lookups.start_soon(_look_up_price, client, target, prices, name=f"{target}")
@@ -95,10 +96,12 @@ async def _read_earlier_runs(client: ApifyClient, target: Target, history: Histo
     except PlatformError as error:
         LOG.warning("runs_not_listed", target=str(target), error=str(error))
         return
-    taken = [
-        Taken(secs=(run.finished_at - run.started_at).total_seconds(), cost_usd=run.cost_usd)
-        for run in (item.facts() for item in page.items)
+    runs = [item.facts() for item in page.items]
+    taken = history.by_target.setdefault(target, Taken())
+    taken.secs = [
+        (run.finished_at - run.started_at).total_seconds()
+        for run in runs
         if run.finished_at is not None
     ]
-    if taken:
-        history.by_target[target] = taken
+    # What whole jobs of the series have cost says more.
+    taken.costs = taken.costs or [float(run.cost_usd) for run in runs if run.cost_usd is not None]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 
@@ -16,8 +17,9 @@ from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.history.series import batches_of
 from orchestrator.errors import UsageError
 from orchestrator.ledger import LedgerReader
+from orchestrator.ledger.records import Taking
 from orchestrator.model.batches import BatchPlan, Series
-from orchestrator.model.item_sweeps import ItemSweep
+from orchestrator.model.item_sweeps import Expansion, ItemSweep
 from orchestrator.model.jobs import Demand, Job, Target, demand_of
 from orchestrator.model.rules import Action
 
@@ -38,28 +40,51 @@ class Range:
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Taken:
-    """What one earlier run took; the cost is None if it is not known."""
+    """
+    What similar jobs took.
 
-    secs: float
-    cost_usd: Decimal | None
+    Attributes:
+        secs: of runs that succeeded.
+        costs: in US dollars, each of all runs of a job.
+    """
+
+    secs: list[float] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class History:
     """
-    What earlier runs took.
+    What the jobs of earlier batches took.
 
     Attributes:
-        by_key: the last run of each job, by its key in lower case.
-        by_target: runs of each Actor or task.
-        made: how many jobs each sweep made of items in each batch, by its name.
+        secs, costs: of the last batch in which each job has them, by its key in lower case.
+        by_target: the jobs of each Actor or task that the spec lists.
+        by_sweep: the jobs that each sweep made of items, by its name.
+        made: how many these were in each batch.
     """
 
     made: dict[str, list[int]] = field(default_factory=dict)
-    by_key: dict[str, Taken] = field(default_factory=dict)
-    by_target: dict[Target, list[Taken]] = field(default_factory=dict)
+    secs: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
+    by_target: dict[Target, Taken] = field(default_factory=dict)
+    by_sweep: dict[str, Taken] = field(default_factory=dict)
+
+    def add(self, taking: Taking, sweep: str | None) -> None:
+        """Adds a job of the next older batch; `sweep` has made it of items."""
+        key, cost = taking.key.lower(), taking.cost_usd
+        if sweep is None:
+            taken = self.by_target.setdefault(taking.demand.target, Taken())
+        else:
+            taken = self.by_sweep.setdefault(sweep, Taken())
+        if taking.secs is not None:
+            taken.secs.append(taking.secs)
+            self.secs.setdefault(key, taking.secs)
+        if cost is not None:
+            taken.costs.append(cost)
+            self.costs.setdefault(key, cost)
 
 
 @dataclass(slots=True)
@@ -120,23 +145,30 @@ class Forecast:
 
 
 def own_history(home: Path, series: Series) -> History:
-    """What the runs of the last batches of a series took."""
+    """What the jobs of the last batches of a series took."""
     history = History()
     for found in islice(batches_of(home, series), BATCHES_READ):
         try:
             with LedgerReader(found.folder / LEDGER) as reader:
-                for key, demand, secs, cost in reader.takings():
-                    taken = Taken(secs=secs, cost_usd=cost)
-                    history.by_key.setdefault(key.lower(), taken)
-                    history.by_target.setdefault(demand.target, []).append(taken)
-                made: Counter[str] = Counter()
-                for one in reader.expansions() if reader.batch().plan.sweeps else ():
-                    made[one.sweep] += one.jobs
-                for name, jobs in made.items():
-                    history.made.setdefault(name, []).append(jobs)
+                expansions = reader.expansions() if reader.batch().plan.sweeps else []
+                with_jobs = [one for one in expansions if one.jobs]
+                for taking in reader.takings():
+                    history.add(taking, _maker_of(taking.seq, with_jobs))
         except UsageError:
             continue
+        made: Counter[str] = Counter()
+        for one in expansions:
+            made[one.sweep] += one.jobs
+        for name, jobs in made.items():
+            history.made.setdefault(name, []).append(jobs)
     return history
+
+
+def _maker_of(seq: int, expansions: Sequence[Expansion]) -> str | None:
+    """The sweep that has made a job of items; None for a job that the spec lists."""
+    place = bisect_right(expansions, seq, key=attrgetter("first_seq"))
+    one = expansions[place - 1] if place else None
+    return one.sweep if one is not None and seq < one.first_seq + one.jobs else None
 
 
 def forecast(
@@ -167,18 +199,20 @@ def forecast(
         group = made.groups.setdefault(demand_of(job), Group())
         group.jobs += 1
         secs, cost = usual.get(job.target, (None, None))
-        own = history.by_key.get(job.key.lower())
-        _add(group.secs, secs, None if own is None else own.secs)
-        own_cost = None if own is None or own.cost_usd is None else float(own.cost_usd)
-        _add(group.cost, cost, own_cost)
+        key = job.key.lower()
+        own = history.secs.get(key)
+        _add(group.secs, secs, own)
+        _add(group.cost, cost, history.costs.get(key))
         made.untimed[job.target] += secs is None
         made.unpriced[job.target] += cost is None
-        group.longest = max(group.longest, (own.secs if own else secs[1] if secs else 0.0))
+        group.longest = max(group.longest, own or (secs[1] if secs else 0.0))
     for sweep in sweeps:
         before = history.made.get(sweep.name)
         later = Later(sweep=sweep, usual=None if before is None else int(median(before)))
         made.later.append(later)
-        _add_later(made, later, *usual.get(sweep.demand.target, (None, None)))
+        own_kind = history.by_sweep.get(sweep.name)
+        of_target = usual.get(sweep.demand.target, (None, None))
+        _add_later(made, later, *(of_target if own_kind is None else _quantiles(own_kind)))
     return made
 
 
@@ -295,11 +329,9 @@ def _add(sums: list[float], usual: tuple[float, ...] | None, own: float | None) 
 
 
 def _quantiles(
-    taken: list[Taken],
+    taken: Taken,
 ) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    secs = sorted(run.secs for run in taken)
-    costs = sorted(float(run.cost_usd) for run in taken if run.cost_usd is not None)
-    return _three(secs), _three(costs)
+    return _three(sorted(taken.secs)), _three(sorted(taken.costs))
 
 
 def _three(values: list[float]) -> tuple[float, ...] | None:

@@ -7,8 +7,13 @@ SELECT * FROM job_reports WHERE lower(key) = lower(:key);
 SELECT seq, key FROM jobs WHERE CAST(definition AS json) -> 'expect' ->> 'max_drop' IS NOT NULL;
 
 -- name: select_takings
--- Lists how long the runs took that succeeded, and what they have cost.
-SELECT key, demand, CAST(EXTRACT(EPOCH FROM CAST(finished_at AS timestamptz)
-    - CAST(started_at AS timestamptz)) AS double precision) AS secs, cost_usd
-FROM attempts JOIN jobs ON seq = job_seq
-WHERE run_status = 'SUCCEEDED' AND finished_at IS NOT NULL;
+-- Lists how long the runs of settled jobs took, if they succeeded, and what all runs of a job have cost; a resurrected run counts once.
+SELECT seq, key, demand, MAX(CASE WHEN run_status = 'SUCCEEDED'
+    THEN CAST(EXTRACT(EPOCH FROM
+        CAST(finished_at AS timestamptz) - CAST(started_at AS timestamptz)) AS double precision) END) AS secs,
+    SUM(CASE WHEN reused_from IS NULL AND NOT EXISTS (
+        SELECT 1 FROM attempts WHERE job_seq = one.job_seq AND number > one.number
+        AND resurrects = one.run_id AND cost_usd IS NOT NULL)
+        THEN CAST(cost_usd AS DOUBLE PRECISION) END) AS cost_usd
+FROM attempts AS one JOIN jobs ON seq = job_seq
+WHERE run_id IS NOT NULL AND status <> 'WAITING' GROUP BY seq, key, demand ORDER BY seq;
