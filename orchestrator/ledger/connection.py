@@ -17,6 +17,7 @@ from typing import Any
 
 from orchestrator.errors import (
     BatchHeld,
+    DiskFull,
     LedgerCorrupt,
     LedgerVersionMismatch,
     OutputLost,
@@ -26,6 +27,7 @@ from orchestrator.ledger.schema import APPLICATION_ID, migrations, newest, state
 from orchestrator.ledger.sqlite_errors import refusal, translated
 from orchestrator.ledger.sqlite_file import (
     check_pages,
+    has_log,
     is_at_rest,
     is_unchanged,
     mark_sound,
@@ -235,9 +237,10 @@ def connect(path: Path) -> LedgerConnection:
         LedgerVersionMismatch: a newer version has written it.
         OutputNotWritable, OutputLost: the system does not let us open it.
     """
-    connection = _connect(path, "rw")
+    connection, version = _connect_to_ledger(path, "rw")
     with _closing_on_error(connection):
-        _migrate(connection, _check(connection, path), path)
+        _check_pages(connection, path)
+        _migrate(connection, version, path)
         row = connection.query("select_owner").fetchone()
         connection.owners = frozenset({row["owner"]} if row else ())
         connection.confirm()
@@ -248,16 +251,18 @@ def connect_read_only(path: Path) -> LedgerConnection:
     """
     Opens an existing ledger for reading beside a process that writes it.
 
-    A file in a read-only folder has no writer, and is read without locks. A ledger of an earlier
-    version is read from a copy in memory that is migrated; the file is not changed.
+    A file in a read-only folder or on a full disk has no writer, and is read without locks. A
+    ledger of an earlier version is read from a copy in memory that is migrated; the file is not
+    changed.
 
     Raises:
         LedgerCorrupt: the file is torn or not a ledger.
         LedgerVersionMismatch: a newer version has written it.
+        DiskFull: a killed process has left commits that only a disk with room lets us read.
     """
-    connection = _connect(path, "ro&immutable=1" if is_at_rest(path) else "ro")
+    connection, version = _connect_for_reading(path)
     with _closing_on_error(connection):
-        version = _check(connection, path)
+        _check_pages(connection, path)
         if version < len(migrations()):
             return _migrated_copy(connection, version, path)
     return connection
@@ -270,11 +275,22 @@ def connect_briefly(path: Path) -> LedgerConnection:
     Raises:
         LedgerCorrupt: the file is not a ledger.
         LedgerVersionMismatch: a newer version has written it.
+        DiskFull: as `connect_read_only`.
     """
-    connection = _connect(path, "ro&immutable=1" if is_at_rest(path) else "ro")
-    with _closing_on_error(connection):
-        _check_identity(connection, path)
+    connection, _ = _connect_for_reading(path)
     return connection
+
+
+def _connect_for_reading(path: Path) -> tuple[LedgerConnection, int]:
+    """Opens a ledger, and returns its version; without locks where SQLite has no room for them."""
+    if not is_at_rest(path):
+        try:
+            return _connect_to_ledger(path, "ro")
+        except DiskFull:
+            # A process that writes the file would have made the files for the locks.
+            if has_log(path):
+                raise
+    return _connect_to_ledger(path, "ro&immutable=1")
 
 
 def _migrated_copy(connection: LedgerConnection, version: int, path: Path) -> LedgerConnection:
@@ -312,11 +328,16 @@ def _connect(path: Path, mode: str) -> LedgerConnection:
     return connection
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> int:
-    version = _check_identity(connection, path)
+def _connect_to_ledger(path: Path, mode: str) -> tuple[LedgerConnection, int]:
+    """Opens a file that is a ledger, and returns its version."""
+    connection = _connect(path, mode)
+    with _closing_on_error(connection):
+        return connection, _check_identity(connection, path)
+
+
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
     with translated(path, otherwise=OutputNotWritable):
         check_pages(connection, path)
-    return version
 
 
 def _check_identity(connection: sqlite3.Connection, path: Path) -> int:

@@ -22,6 +22,8 @@ from orchestrator.system_errors import error_of
 
 LEDGER_FILES = 6
 """How many descriptors SQLite needs at once, with a reserve: the file, its log and its index."""
+FILES_BESIDE = 2
+"""The log and the index of SQLite."""
 LONGEST_PATH_BYTES = 512
 """SQLite does not open a file with a longer path (MAX_PATHNAME of its Unix part)."""
 
@@ -99,7 +101,16 @@ def _meaning(
     if descriptors.unused() < LEDGER_FILES:
         # The file could be opened just now because SQLite has closed its own descriptors.
         return refusal(OSError(errno.EMFILE, os.strerror(errno.EMFILE)), path)
+    if _takes_no_file(path.parent):
+        return refusal(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), path)
     return otherwise(f"{path}: the ledger cannot be used ({error}): fix that, then try again")
+
+
+def _takes_no_file(folder: Path) -> bool:
+    """Whether a disk has no inode left: SQLite needs two files beside that of the ledger."""
+    disk = os.statvfs(folder)
+    # Some file systems have no fixed number of inodes, and say that they have none at all.
+    return disk.f_files > 0 and disk.f_favail < FILES_BESIDE
 
 
 def refusal(

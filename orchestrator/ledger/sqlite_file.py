@@ -73,6 +73,11 @@ def _size(path: str) -> int:
     return 0
 
 
+def has_log(path: Path) -> bool:
+    """Whether the last commits may be in the file beside a ledger alone."""
+    return _size(f"{path}-wal") > 0
+
+
 def is_at_rest(path: Path) -> bool:
     """
     Whether SQLite could not make the files beside a ledger that it needs to read one in use.
@@ -80,10 +85,10 @@ def is_at_rest(path: Path) -> bool:
     Raises:
         LedgerCorrupt: the last commits are in the file beside it alone.
     """
-    wal, index = path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+    index = path.with_name(f"{path.name}-shm")
     if os.access(index, os.F_OK) or os.access(path.parent, os.W_OK, effective_ids=True):
         return False
-    if os.access(wal, os.F_OK) and wal.stat().st_size:
+    if has_log(path):
         raise LedgerCorrupt(
             f"{path}: its process was killed, and what it wrote last cannot be read in a folder "
             "that cannot be written: copy the folder to where it can be"

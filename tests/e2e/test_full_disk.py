@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +14,12 @@ import pytest
 from tests.support.command import Command, Done, ServedPlatform, sweep
 
 SMALL_FILES = "tests.support.small_files:main_with_small_files"
+
+
+def has_namespaces() -> bool:
+    """Whether this user may mount a file system that no other process sees."""
+    words = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return shutil.which("unshare") is not None and subprocess.run(words).returncode == 0
 
 
 def on_small_disk(command: Command, most: int, *words: str) -> Done:
@@ -70,3 +79,28 @@ def test_disk_that_is_full_from_the_start_starts_nothing(
     assert "Traceback" not in stopped.err
     assert len(platform.runs()) == before
     assert list((command.folder).glob("output/sweep/*")) == []
+
+
+def test_batches_can_be_read_on_a_full_disk(command: Command, platform: ServedPlatform) -> None:
+    """The morning after such a night begins with these commands."""
+    command.write("sweep.toml", sweep(jobs=3, duration_secs=0, items=1))
+    assert command.run("run", "sweep.toml").code == 0
+    status = on_small_disk(command, 1_000, "status", "sweep", "--json")
+    assert status.json["jobs"]["SUCCEEDED"] == 3, status.err
+    assert len(on_small_disk(command, 1_000, "list", "--json").json) == 1
+
+
+@pytest.mark.skipif(not has_namespaces(), reason="needs to mount a file system of its own")
+def test_disk_without_inodes_is_full(command: Command, platform: ServedPlatform) -> None:
+    """SQLite says only that it cannot open the file that it would have to make."""
+    command.write("sweep.toml", sweep(jobs=3, duration_secs=0, items=1))
+    assert command.run("run", "sweep.toml").code == 0
+    (command.folder / "small").mkdir()
+    stopped = command.run_script(
+        "unshare --map-root-user --mount sh -c '"
+        "mount -t tmpfs -o nr_inodes=200 tmpfs small && cp -a output/sweep small && "
+        "for i in $(seq 200); do true > small/$i; done 2> /dev/null; "
+        f"exec {sys.executable} -m orchestrator resume sweep --output small'"
+    )
+    assert stopped.code == 3, stopped.err
+    assert "ledger.sqlite: the disk is full: make room" in stopped.err
