@@ -22,6 +22,14 @@ from apify_emulator.server.emulator import serve_emulator
 from apify_emulator.testing.handle import EmulatorHandle
 
 _NOT_FOUND, _NOT_STARTED = 127, 126
+# The options of `exec` for an emulator that it starts.
+_OF_A_START = {
+    "actors_dirs": "--actors",
+    "max_runs": "--max-runs",
+    "max_memory_mbytes": "--max-memory-mbytes",
+    "sync_wait_secs": "--sync-wait-secs",
+    "faults": "--faults",
+}
 
 
 async def run_program(options: EmulatorOptions, words: Sequence[str], *, is_fresh: bool) -> int:
@@ -43,6 +51,7 @@ async def run_program(options: EmulatorOptions, words: Sequence[str], *, is_fres
         raise SetupError("exec needs a program: apify-emulator exec -- npm test")
     found = None if is_fresh else read_address(options.data_dir)
     if found is not None:
+        _warn_of_options(options)
         handle = EmulatorHandle(found[0], found[1].get_secret_value())
         variables = await anyio.to_thread.run_sync(lambda: handle.variables)
         return await _run(words, variables, options.open_files)
@@ -52,6 +61,20 @@ async def run_program(options: EmulatorOptions, words: Sequence[str], *, is_fres
             options = replace(options, data_dir=Path(empty), actors_dirs=options.all_actors_dirs)
         async with serve_emulator(replace(options, report=report)) as emulator:
             return await _run(words, emulator.variables, options.open_files)
+
+
+def _warn_of_options(options: EmulatorOptions) -> None:
+    usual = EmulatorOptions(data_dir=options.data_dir)
+    given = [
+        option
+        for name, option in _OF_A_START.items()
+        if getattr(options, name) != getattr(usual, name)
+    ]
+    if given:
+        report(
+            f"warning: {', '.join(given)} without effect: another process serves "
+            f"{options.data_dir}, and the program uses that emulator; stop it, or use --fresh"
+        )
 
 
 async def _run(words: Sequence[str], variables: dict[str, str], open_files: int | None) -> int:

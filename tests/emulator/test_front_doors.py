@@ -68,6 +68,16 @@ def test_exec_uses_the_emulator_that_serves_the_data_folder(tmp_path: Path) -> N
     assert fresh.out.strip() != url
 
 
+def test_exec_names_options_that_a_running_emulator_does_not_take(tmp_path: Path) -> None:
+    """A forgotten `serve` has other Actors and limits than the ones that `exec` is given."""
+    words = ["--max-runs", "3", "--actors", str(tmp_path), "--", "true"]
+    with serving(tmp_path / "data"):
+        warned = run_command("exec", "--data", str(tmp_path / "data"), *words)
+        silent = run_command("exec", "--data", str(tmp_path / "data"), "--", "true")
+    assert (warned.code, silent.err) == (0, "")
+    assert "warning: --actors, --max-runs without effect: another process serves" in warned.err
+
+
 def test_exec_forwards_signals_and_reports_programs_that_cannot_start(tmp_path: Path) -> None:
     """The program gets the signal, and the exit codes are those of a shell."""
     assert run_command("exec", "--data", str(tmp_path), "--", "/no/such/program").code == 127
