@@ -168,8 +168,9 @@ def test_resume_reads_the_schedule_of_the_environment(command: Command) -> None:
         ("", ("--at", "61 * * * *"), "expected cron notation"),
         ('schedule = "0 0 L * *"', (), "uses L, W or #"),
         (ZONED, ("--jitter", "86400"), "choose at most"),
+        (ZONED, ("--image", "x"), "--image: cron starts the command itself"),
     ],
-    ids=["no schedule", "two schedules", "not cron", "not for cron", "jitter"],
+    ids=["no schedule", "two schedules", "not cron", "not for cron", "jitter", "image"],
 )
 def test_schedule_refuses_what_cannot_work(
     command: Command, batch: str, words: tuple[str, ...], reason: str
@@ -186,3 +187,22 @@ def test_schedule_warns_of_times_that_the_clock_skips(command: Command, spec_fil
     done = command.run("schedule", "kubernetes", spec_file)
     assert "warning: The clock of Europe/Prague skips 02:15 on " in done.err
     assert "starts no batch on these days" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--param", "nope=1"), "--param nope: unknown parameter 'nope'"),
+        (("--select", "name:nope"), "no job of the spec is selected by --select 'name:nope'"),
+    ],
+    ids=["parameter", "selection"],
+)
+def test_schedule_warns_of_what_run_would_refuse(
+    command: Command, spec_file: Path, words: tuple[str, ...], said: str
+) -> None:
+    """Else every night would end with 2; the secrets of the environment file are no mistakes."""
+    done = command.run("schedule", "cron", spec_file, *words)
+    assert (done.code, bool(done.out)) == (0, True)
+    assert "warning: now `orchestrator run` would end with 2:" in done.err
+    assert said in done.err
+    assert command.run("schedule", "cron", spec_file).err == ""

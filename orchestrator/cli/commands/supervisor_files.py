@@ -38,11 +38,11 @@ from orchestrator.app.supervisors.kubernetes_manifest import (
 )
 from orchestrator.app.supervisors.spec_files import files_of, variables_of
 from orchestrator.app.supervisors.systemd_units import systemd_units
-from orchestrator.cli.command_settings import settings_of
+from orchestrator.cli.command_settings import choice_of, settings_of
 from orchestrator.errors import UsageError
 from orchestrator.ledger.postgres.address import parse_address
-from orchestrator.model.schedule import expand
-from orchestrator.specfile import LoadedSpec, load_spec
+from orchestrator.model.schedule import expand as expand_cron
+from orchestrator.specfile import LoadedSpec, expand, load_spec
 from orchestrator.store.disk_writes import write_file
 from orchestrator.version import __version__
 
@@ -72,6 +72,7 @@ def call(options: argparse.Namespace) -> int:
     else:
         print("\n".join(_shown(path, text, len(files)) for path, text in files.items()), end="")
     _warn(installation, options.supervisor)
+    _warn_of_mistakes(loaded, installation, settings, options)
     return 0
 
 
@@ -107,7 +108,7 @@ def _installation(
             f"{loaded.path} has no schedule: set `schedule` in [batch], for example "
             'schedule = "15 2 * * *", or give --at "15 2 * * *"'
         )
-    if spec.schedule and options.at and expand(spec.schedule) != expand(options.at):
+    if spec.schedule and options.at and expand_cron(spec.schedule) != expand_cron(options.at):
         raise UsageError(
             f"{loaded.path} has the schedule {spec.schedule!r}, and --at says {options.at!r}: "
             "leave out --at, or change the spec"
@@ -156,6 +157,10 @@ def _refuse_options(options: argparse.Namespace) -> None:
             f"--catch-up: {options.supervisor} starts no batch that it missed: use "
             "`orchestrator run --dates A..B`"
         )
+    if options.image is not None and options.supervisor != KUBERNETES:
+        raise UsageError(f"--image: {options.supervisor} starts the command itself; leave it out")
+    if options.env_file is not None and options.supervisor == KUBERNETES:
+        raise UsageError("--env-file: pods get the variables from a Secret; leave it out")
     if options.shards is None:
         return
     if options.supervisor not in PLACES_SHARDS:
@@ -286,3 +291,24 @@ def _warn(installation: Installation, supervisor: str) -> None:
     words = what and gap_words(installation, supervisor.title(), what)
     if words:
         sys.stderr.write(f"warning: {words}\n")
+
+
+def _warn_of_mistakes(
+    loaded: LoadedSpec, installation: Installation, settings: Settings, options: argparse.Namespace
+) -> None:
+    """Says on stderr what `run` would refuse now; data may still come until it is called."""
+    # The variables are those of the environment file.
+    environment = dict.fromkeys((*os.environ, *variables_of(loaded)), "set")
+    jobs = expand(
+        loaded,
+        params=dict(options.param),
+        env=environment,
+        today=installation.schedule.day_of(installation.now),
+        output=settings.output,
+        is_local=options.local,
+    )
+    try:
+        for _ in choice_of(options).of(jobs):
+            pass
+    except UsageError as error:
+        sys.stderr.write(f"warning: now `orchestrator run` would end with 2:\n{error}\n")
