@@ -85,9 +85,9 @@ def test_batches_can_be_read_on_a_full_disk(command: Command, platform: ServedPl
     """The morning after such a night begins with these commands."""
     command.write("sweep.toml", sweep(jobs=3, duration_secs=0, items=1))
     assert command.run("run", "sweep.toml").code == 0
-    status = on_small_disk(command, 1_000, "status", "sweep", "--json")
+    status = on_small_disk(command, 20_000, "status", "sweep", "--json")
     assert status.json["jobs"]["SUCCEEDED"] == 3, status.err
-    assert len(on_small_disk(command, 1_000, "list", "--json").json) == 1
+    assert len(on_small_disk(command, 20_000, "list", "--json").json) == 1
 
 
 @pytest.mark.skipif(not has_namespaces(), reason="needs to mount a file system of its own")
