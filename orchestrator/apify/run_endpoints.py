@@ -113,7 +113,7 @@ class RunEndpoints:
         """
         Starts a run and waits for its end; the answer is its output record.
 
-        One request that is never repeated: a POST, or a GET for a task without a body. A run
+        One request that only a conflict repeats: a POST, or a GET for a task without a body. A run
         without that record gives an empty body. The answer does not hold the run's id.
 
         Raises, on entering:

@@ -216,9 +216,6 @@ def check(platform: RefusingPlatform, reports: Sequence[JobReport], rows: list[R
             "unclear": ({JobStatus.SUCCEEDED}, 2 * JOBS, JOBS, True),
             "conflict": ({JobStatus.SUCCEEDED}, 2 * JOBS, JOBS, True),
         }
-        # The client sends a synchronous start once.
-        if row.way == "sync":
-            expected["conflict"] = expected["job"]
         assert outcomes_of(platform, reports, actor) == expected[row.concerns], row
     for actor in range(len(rows), len(rows) + 2):
         assert outcomes_of(platform, reports, actor) == ({JobStatus.SUCCEEDED}, 0, JOBS, True)

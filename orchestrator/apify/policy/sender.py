@@ -180,13 +180,14 @@ class Sender:
 
     async def start_and_hold(self, call: Call, check: Check | None = None) -> Opened:
         """
-        Sends a start whose answer arrives when its run has ended; once.
+        Sends a start whose answer arrives when its run has ended; again only after a conflict.
 
         Raises:
             StartUnconfirmed: it may have had its effect; a run that takes longer than
                 `sync_wait_secs` is one such case.
             RunFailed: it had its effect, and the run did not succeed.
             RateLimited, ConnectionLost: it had none.
+            Conflict: it had none for `start_deadline_secs`.
             PermanentError, NoRoom: the platform refuses.
         """
         options, request = self._options, call.request
@@ -196,9 +197,7 @@ class Sender:
         try:
             # Also limits the waits for a turn and for a connection, which `first_byte` does not.
             with anyio.fail_after(options.sync_wait_secs + options.start_deadline_secs):
-                return await self._transport.open(
-                    request, lane, follow=False, until=until, check=check
-                )
+                return await self._open_start(call, lane, until, check)
         except PlatformError as error:
             # Four cases: the run failed (its effect is certain, so this comes first), the effect is
             # unclear, the start may be tried again by the caller, or it is refused.
@@ -215,6 +214,20 @@ class Sender:
                 method=request.method,
                 path=urlsplit(request.url).path,
             ) from error
+
+    async def _open_start(
+        self, call: Call, lane: Lane, until: float, check: Check | None
+    ) -> Opened:
+        """Sends a start whose answer is streamed, and sends it again after a conflict."""
+        backoff = Backoff(until, self._rng)
+        while True:
+            try:
+                return await self._transport.open(
+                    call.request, lane, follow=False, until=until, check=check
+                )
+            except Conflict as error:
+                conflict = error
+            await self._pause(conflict, backoff, lane, call.request)
 
     def _repeats(self, call: Call, began: float) -> Repeats:
         backoff = Backoff(began + self._options.away_secs, self._rng)
