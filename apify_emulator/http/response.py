@@ -12,13 +12,16 @@ from apify_emulator.http.answers import Answer
 from apify_emulator.http.chunks import Chunks, each
 
 RATE_LIMIT = "60"
+# A record may be a page of a foreign site, and has the same origin as the pages of the emulator: no
+# browser runs its scripts, or takes another type for one.
+_AS_DATA = {"Content-Security-Policy": "sandbox", "X-Content-Type-Options": "nosniff"}
 # The compression of a small body takes more time than it saves.
 _COMPRESS_FROM_BYTES = 2048
 
 
 def headers_of(answer: Answer) -> dict[str, str]:
     """Returns the headers of an answer, except those of its transfer."""
-    headers = {"X-RateLimit-Limit": RATE_LIMIT, **answer.headers}
+    headers = {"X-RateLimit-Limit": RATE_LIMIT, **_AS_DATA, **answer.headers}
     if answer.status != 204:
         headers["Content-Type"] = answer.content_type
     return headers

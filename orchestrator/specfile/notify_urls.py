@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from orchestrator.errors import OrchestratorError
 from orchestrator.extras import Extra, not_installed
 from orchestrator.model.batches import NotifyPlan, NotifyWhen
+from orchestrator.platform_address import is_web_address
 from orchestrator.specfile.batch_end import NotifyTable
 from orchestrator.specfile.templates.template import is_template
 from orchestrator.specfile.text.includes import read_documents
@@ -20,7 +21,6 @@ from orchestrator.specfile.text.positions import Path as FieldPath
 
 # Not by Jinja2: its import would delay every start, and a URL needs nothing else.
 ENV = re.compile(r"\{\{\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
-WEB = ("http://", "https://")
 
 
 def env_names_in(plan: NotifyPlan) -> frozenset[str]:
@@ -63,7 +63,7 @@ def check_notify(
             if not env.get(name):
                 yield path, f"the environment variable {name} is not set"
         url = rendered(text, env)
-        if path[-1] == "ping_url" and url is not None and not url.startswith(WEB):
+        if path[-1] == "ping_url" and url is not None and not is_web_address(url):
             yield path, "must be an http or https address"
 
 

@@ -107,8 +107,9 @@ class Guard:
 
     def _without_token_in_address(self, request: web.Request) -> web.StreamResponse:
         """Moves the token from the address, which histories keep, into a cookie."""
-        address = request.rel_url.without_query_params(PARAMETER)
-        answer = web.Response(status=303, headers={"Location": str(address)})
+        address = str(request.rel_url.without_query_params(PARAMETER))
+        # One slash: after two, a browser expects the name of another host.
+        answer = web.Response(status=303, headers={"Location": f"/{address.lstrip('/')}"})
         answer.set_cookie(
             self._cookie,
             self._token.get_secret_value(),

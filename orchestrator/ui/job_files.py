@@ -83,6 +83,8 @@ def input_text(folder: Path, report: JobReport) -> str | None:
 
 def log_tail(path: Path) -> tuple[str, int] | None:
     """The last lines of a log, and the size of the whole; None if there is none."""
+    if not path.is_file():
+        return None
     try:
         with path.open("rb") as file:
             whole = path.stat().st_size

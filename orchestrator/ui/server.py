@@ -8,6 +8,7 @@ stands before all its routes.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import socket
 from collections import OrderedDict
@@ -21,6 +22,7 @@ from urllib.parse import quote
 
 import orjson
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from anyio import CapacityLimiter, to_thread
 from pydantic import SecretStr
 
@@ -46,11 +48,20 @@ HOST = "127.0.0.1"
 HOME = "/"
 OVERVIEW_SECS = 5
 METRICS_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+HTTP_LOG = logging.getLogger("orchestrator.ui.http")
 MOST_OPEN = 8
 """How many batches are kept in memory for the browsers that look at them."""
 
 READERS = 2
 """How many ledgers are read at once for all browsers together."""
+
+
+def _is_own_problem(record: logging.LogRecord) -> bool:
+    """False for a request that is not HTTP, whose text may hold the token: its client gets 400."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+HTTP_LOG.addFilter(_is_own_problem)
 
 
 class Pages:
@@ -245,7 +256,10 @@ async def serve_pages(
             ) from error
         port = listener.getsockname()[1]
         runner = web.AppRunner(
-            make_app(output, port, token, pace), access_log=None, shutdown_timeout=1.0
+            make_app(output, port, token, pace),
+            access_log=None,
+            logger=HTTP_LOG,
+            shutdown_timeout=1.0,
         )
         await runner.setup()
         try:

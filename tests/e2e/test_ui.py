@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import sqlite3
 from collections.abc import AsyncIterator
@@ -76,6 +78,29 @@ async def test_token_moves_from_the_address_into_a_cookie(folder: Path) -> None:
         assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
         name, _, value = cookie.partition(";")[0].partition("=")
         assert (await _get(session, "/", Cookie=f"{name}={value}"))[0] == 200
+
+
+async def test_token_leads_to_no_other_host(folder: Path) -> None:
+    """An address with two slashes stays on this server when its token is taken out."""
+    async with (
+        serve_pages(folder.parents[1], 0, SecretStr(TOKEN)) as url,
+        aiohttp.ClientSession() as session,
+    ):
+        path = url.replace("/?", "//evil.example/?")
+        async with session.get(path, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (303, "/evil.example/")
+
+
+async def test_request_that_is_not_http_is_not_shown(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever can connect cannot write to the terminal, and no token is written there."""
+    async with serve_pages(folder.parents[1], 0, SecretStr(TOKEN)) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
+        writer.write(f"GET / HTTP/1.1\r\nAuthorization : Bearer {TOKEN}\r\n\r\n".encode())
+        assert b" 400 " in await reader.readline()
+        writer.close()
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "localhost:1"])
@@ -309,6 +334,16 @@ async def test_hostile_items_and_logs_stay_text(tmp_path: Path) -> None:
     assert "<script>alert" not in text
     assert text.count("&lt;script&gt;alert(1)") >= 6
     assert len(re.findall("<script", text)) == 2
+
+
+async def test_log_that_is_no_file_stops_no_page(folder: Path) -> None:
+    """A pipe in a folder that somebody else has made would be waited for without an end."""
+    files = folder / "jobs" / KEY
+    files.mkdir(parents=True)
+    os.mkfifo(files / "log.txt")
+    async with served(folder.parents[1]) as session:
+        for _ in range(3):
+            assert (await _get(session, f"{_address(folder)}/jobs/{KEY}"))[0] == 200
 
 
 async def test_secrets_are_not_shown(folder: Path) -> None:

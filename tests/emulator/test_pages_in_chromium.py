@@ -286,3 +286,22 @@ async def test_hostile_output_stays_text_in_a_browser(tmp_path: Path, page: Page
         await page.evaluate(broken)
         await page.wait_for("document.images[0].complete")
         assert await page.evaluate("window.hacked === undefined")
+
+
+async def test_record_that_is_a_page_reads_nothing(tmp_path: Path, page: Page) -> None:
+    """A page that an Actor has stored runs no script beside the cookie of the emulator's pages."""
+    script = b"<title>plain</title><script>document.title = 'hacked'</script>"
+    async with calling(tmp_path) as call:
+        run = await call.finish()
+        store = f"key-value-stores/{run['defaultKeyValueStoreId']}"
+        await call(
+            "PUT", f"{store}/records/page", body=script, headers={"Content-Type": "text/html"}
+        )
+        await page.open(f"{call.emulator.url}/?token={TOKEN}")
+        (key,) = (
+            one
+            for one in (await call("GET", f"{store}/keys")).data["items"]
+            if one["key"] == "page"
+        )
+        await page.open(key["recordPublicUrl"])
+        assert await page.evaluate("document.title") == "plain"

@@ -13,6 +13,7 @@ from orchestrator.event_log import LOG
 from orchestrator.extras import Extra, not_installed
 from orchestrator.model.batches import NotifyPlan
 from orchestrator.notifiers.addresses import Addresses
+from orchestrator.platform_address import is_web_address
 from orchestrator.safe_text import SECRETS
 from orchestrator.specfile.notify_urls import env_names_in, rendered
 
@@ -31,6 +32,10 @@ def addresses_of(plan: NotifyPlan | None, settings: Settings, env: Mapping[str, 
         LOG.warning("recipient_left_out", reason=f"the environment variable {name} is not set")
     own = tuple(url for text in plan.urls if (url := rendered(text, env)))
     own_ping = rendered(plan.ping_url, env) if plan.ping_url else None
+    if own_ping is not None and not is_web_address(own_ping):
+        # Of a spec with mistakes, or from a variable that has changed since the batch began.
+        LOG.warning("recipient_left_out", reason="ping_url is not an http or https address")
+        own_ping = None
     addresses = Addresses(
         on=plan.on,
         urls=_values(settings.notify_urls) or own or _values(settings.notify_urls_below_spec),

@@ -9,6 +9,7 @@ from pydantic_settings import NoDecode
 
 from orchestrator.errors import ConfigError
 from orchestrator.ledger.postgres.address import parse_address
+from orchestrator.platform_address import is_web_address
 
 
 def secret_urls(value: Any) -> tuple[SecretStr, ...]:
@@ -24,7 +25,7 @@ def secret_url(value: Any) -> SecretStr | None:
     """An http or https address; raises ValueError."""
     if value is None:
         return None
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+    if not isinstance(value, str) or not is_web_address(value):
         raise ValueError("expected an http or https address")
     return SecretStr(value)
 

@@ -19,6 +19,8 @@ from tests.support.specs import MINIMAL, jobs_of, mistakes_of, write_spec
         ('urls = ["json://x/{{ country }}"]', "only {{ env.NAME }} can be used here"),
         ('ping_url = "ftp://hidden-one"', "must be an http or https address"),
         ('ping_url = "{{ env.WRONG }}"', "must be an http or https address"),
+        ('ping_url = "http://[hidden-one/"', "must be an http or https address"),
+        ('ping_url = "https://hidden-one:port/"', "must be an http or https address"),
         ('url = ["json://hidden-one"]', "unknown field 'url'; did you mean 'urls'?"),
     ],
 )

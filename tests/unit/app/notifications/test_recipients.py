@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.typing import EventDict
 
 from orchestrator.app.notifications.recipients import addresses_of
 from orchestrator.app.setup.settings import Settings, load_settings, settings_of_urls
@@ -55,6 +56,22 @@ def test_url_with_an_unset_variable_is_omitted() -> None:
     plan = NotifyPlan(urls=("{{ env.GONE }}", "json://spec/2"), ping_url="{{ env.GONE }}")
     addresses = addresses_of(plan, load(), {})
     assert (addresses.urls, addresses.ping_url) == (("json://spec/2",), None)
+
+
+def test_ping_url_that_is_no_address_is_omitted(logged: list[EventDict]) -> None:
+    """A batch whose variable has changed ends as it would without the ping."""
+    plan = NotifyPlan(ping_url="{{ env.KEY }}")
+    assert addresses_of(plan, load(), {"KEY": "http://[hush-hush"}).ping_url is None
+    (entry,) = logged
+    assert entry["event"] == "recipient_left_out"
+    assert "hush" not in entry["reason"]
+
+
+def test_ping_url_of_the_settings_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything starts: it would end the batch as a bug of ours."""
+    monkeypatch.setenv("ORCHESTRATOR_PING_URL", "http://[hush-hush")
+    with pytest.raises(ConfigError, match="expected an http or https address"):
+        load()
 
 
 @pytest.mark.parametrize(
