@@ -67,6 +67,8 @@ def odd_after(
     if trouble == "foreign":
         run = chance.choice([*others(), _stranger(run)])
     elif chance.random() < 0.5:
+        # Nor does it name the storages; a later answer does.
+        del run["defaultDatasetId"], run["defaultKeyValueStoreId"]
         run["meta"].pop("userAgent", None)
     elif "userAgent" in run["meta"]:
         run["meta"]["userAgent"] = run["meta"]["userAgent"][:-3]
