@@ -179,7 +179,17 @@ def facts_if_done(folder: Path) -> Mapping[str, Any] | None:
     summary = folder / "summary.json"
     if not summary.is_file():
         return None
-    facts: Mapping[str, Any] = orjson.loads(_read(summary))
+    try:
+        facts = orjson.loads(_read(summary))
+    except ValueError as error:
+        raise SourceMistake(
+            str(summary),
+            f"is damaged: write it again by `orchestrator report {folder}`, or remove it if it "
+            "belongs to no batch",
+        ) from error
+    # Another program may have a file of that name.
+    if not isinstance(facts, dict) or not {"state", "exit_code"} <= facts.keys():
+        return None
     # A summary of an earlier version has no `stop_kind`.
     return facts if is_done(facts["state"], facts["exit_code"], facts.get("stop_kind")) else None
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.errors import SpecError
 from orchestrator.specfile import expand, load_spec
 from tests.support.specs import mistakes_of, write_spec
 
@@ -86,6 +87,23 @@ def test_batch_that_its_budget_stopped_counts(tmp_path: Path, kind: dict[str, st
     earlier(tmp_path, "1", {"key": "a", "params": {"id": "1"}}, **stopped)
     assert keys(tmp_path, "1", "2") == ["product-2"]
     assert keys(tmp_path, "1", "2", is_local=True) == ["product-1", "product-2"]
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"state": "fine"}', "{}"])
+def test_summary_of_another_program_is_no_batch(tmp_path: Path, text: str) -> None:
+    """A folder beside the batches may have a file of that name."""
+    earlier(tmp_path, "1", {"key": "a", "params": {"id": "1"}})
+    earlier(tmp_path, "2", {"key": "b", "params": {"id": "2"}})
+    (tmp_path / "output" / "products" / "2" / "summary.json").write_text(text)
+    assert keys(tmp_path, "1", "2") == ["product-2"]
+
+
+def test_damaged_summary_is_named(tmp_path: Path) -> None:
+    """The rows of its batch must not be run again without a word."""
+    earlier(tmp_path, "1", {"key": "a", "params": {"id": "1"}})
+    (tmp_path / "output" / "products" / "1" / "summary.json").write_text('{"state": "en')
+    with pytest.raises(SpecError, match=r"products/1/summary.json: is damaged"):
+        keys(tmp_path, "1")
 
 
 def test_nothing_new_gives_no_job(tmp_path: Path) -> None:
