@@ -58,7 +58,8 @@ def test_import_writes_a_spec_for_the_same_run(
     assert (reported["options"]["memoryMbytes"], reported["options"]["timeoutSecs"]) == (512, 77)
     store = reported["defaultKeyValueStoreId"]
     assert platform.get(f"/key-value-stores/{store}/records/INPUT") == given
-    assert command.run("import", "nosuchrun").code == 2
+    # The empty one is what an unset variable of a shell gives.
+    assert [command.run("import", run).code for run in ("nosuchrun", "", "..")] == [2, 2, 2]
 
 
 def test_validate_online_asks_the_platform(command: Command, platform: ServedPlatform) -> None:

@@ -61,6 +61,8 @@ def test_runs_of_a_task_become_a_batch(command: Command, platform: ServedPlatfor
     ("words", "message"),
     [
         (("--runs", "nothing1", "--name", "x"), "run nothing1"),
+        (("--runs", "", "--name", "x"), "run : an empty name or id cannot be looked up"),
+        (("--runs", "..", "--name", "x"), "run ..: the name or id '..' cannot be part of"),
         (("--task", "me/nothing", "--last", "1d", "--name", "x"), "task me/nothing"),
         (("--runs", "a"), "--name N"),
         (("--task", "a", "--name", "x"), "--last AGE"),

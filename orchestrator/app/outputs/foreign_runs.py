@@ -22,7 +22,7 @@ from orchestrator.app.batch.lifecycle import PREFLIGHT_AWAY_SECS, Result, follow
 from orchestrator.app.batch_folders import LEDGER, batches, new_folder, new_id
 from orchestrator.app.publishing import publish
 from orchestrator.app.setup.context import BatchContext, connected_client
-from orchestrator.errors import NotFound, PermanentError, UnknownTarget, UsageError
+from orchestrator.errors import InputRejected, NotFound, PermanentError, UnknownTarget, UsageError
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
 from orchestrator.ledger.amendments import add_runs
 from orchestrator.ledger.stores import made_ledger
@@ -139,7 +139,7 @@ async def _runs(client: ApifyClient, request: RunsRequest, now: datetime) -> lis
         async with turns:
             try:
                 found[run_id] = await client.runs.get(RunId(run_id))
-            except NotFound as error:
+            except (NotFound, InputRejected) as error:
                 missing.append(f"run {run_id}: {error.message}")
 
     async with anyio.create_task_group() as lookups:

@@ -11,7 +11,7 @@ import orjson
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.models import Actor, Run
 from orchestrator.app.setup.context import BatchContext, connected_client
-from orchestrator.errors import NotFound, PermanentError, UsageError
+from orchestrator.errors import InputRejected, NotFound, PermanentError, UsageError
 from orchestrator.model.ids import RunId, StoreId
 from orchestrator.model.jobs import MAX_INPUT_BYTES, Target, TargetKind
 
@@ -29,7 +29,7 @@ async def spec_of_run(run_id: str, context: BatchContext) -> str:
     async with connected_client(None, context) as client:
         try:
             run = await client.runs.get(RunId(run_id))
-        except NotFound as error:
+        except (NotFound, InputRejected) as error:
             raise UsageError(f"run {run_id}: {error.message}") from error
         name, target = await _target_of(client, run)
         given = await _input_of(client, run)
