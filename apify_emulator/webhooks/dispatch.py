@@ -35,20 +35,29 @@ class Dispatch:
     calls: list[dict[str, Any]] = field(default_factory=list)
 
 
-async def deliver(url: str, dispatch: Dispatch, body: bytes, *, tries: int) -> None:
-    """Sends an event to a webhook's URL and records the result in the dispatch. Never raises."""
+async def deliver(
+    url: str, dispatch: Dispatch, body: bytes, further: dict[str, str], *, tries: int
+) -> None:
+    """
+    Sends an event to a webhook's URL and records the result in the dispatch. Never raises.
+
+    Args:
+        further: headers of the webhook; those that the platform sets itself win.
+    """
     # A test must not call other machines.
     if not _is_loopback(url):
-        _note(dispatch, None, "the emulator calls loopback addresses only")
-        dispatch.status = "FAILED"
+        fail(dispatch, "the emulator calls loopback addresses only")
         return
     pause = _FIRST_PAUSE_SECS
-    headers = {
+    own = {
         "Content-Type": "application/json; charset=utf-8",
         "X-Apify-Webhook": "true",
         "X-Apify-Webhook-Dispatch-Id": dispatch.id,
         "X-Apify-Request-Origin": "WEBHOOK",
     }
+    fixed = {name.lower() for name in own} | {"host", "content-length"}
+    kept = {name: value for name, value in further.items() if name.lower() not in fixed}
+    headers = {**kept, **own}
     timeout = aiohttp.ClientTimeout(total=_DELIVERY_SECS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         for attempt in range(tries):
@@ -58,6 +67,12 @@ async def deliver(url: str, dispatch: Dispatch, body: bytes, *, tries: int) -> N
             if await _call(session, url, headers, body, dispatch):
                 dispatch.status = "SUCCEEDED"
                 return
+    dispatch.status = "FAILED"
+
+
+def fail(dispatch: Dispatch, problem: str) -> None:
+    """Records that nothing could be sent."""
+    _note(dispatch, None, problem)
     dispatch.status = "FAILED"
 
 
@@ -73,7 +88,8 @@ async def _call(
         async with session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
             _note(dispatch, answer.status, None)
             return 200 <= answer.status < 300
-    except (aiohttp.ClientError, TimeoutError) as problem:
+    # A header of the webhook may have a line break.
+    except (aiohttp.ClientError, TimeoutError, ValueError) as problem:
         _note(dispatch, None, str(problem))
         return False
 

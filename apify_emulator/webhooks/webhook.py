@@ -13,6 +13,7 @@ import orjson
 from apify_emulator.ids import new_id
 from apify_emulator.refusals import invalid_input
 from apify_emulator.times import now
+from apify_emulator.webhooks.template import check
 
 EVENTS = frozenset(
     {
@@ -98,8 +99,8 @@ def read_webhook(body: dict[str, Any], *, is_ad_hoc: bool) -> Webhook:
         request_url=url,
         condition={name: str(value) for name, value in condition.items() if value},
         is_ad_hoc=is_ad_hoc or bool(body.get("isAdHoc")),
-        payload_template=_text(body, "payloadTemplate"),
-        headers_template=_text(body, "headersTemplate"),
+        payload_template=_template(body, "payloadTemplate"),
+        headers_template=_template(body, "headersTemplate", of_texts=True),
         description=_text(body, "description"),
         idempotency_key=_text(body, "idempotencyKey"),
         ignore_ssl_errors=bool(body.get("ignoreSslErrors")),
@@ -108,6 +109,19 @@ def read_webhook(body: dict[str, Any], *, is_ad_hoc: bool) -> Webhook:
         created_at=moment,
         modified_at=moment,
     )
+
+
+def _template(body: dict[str, Any], name: str, *, of_texts: bool = False) -> str | None:
+    template = _text(body, name)
+    if not template:
+        return None
+    try:
+        value = check(template, interpolate=bool(body.get("shouldInterpolateStrings")))
+    except ValueError as problem:
+        raise invalid_input(f'"{name}" {problem}') from None
+    if of_texts and not isinstance(value, dict):
+        raise invalid_input(f'"{name}" must be a JSON object')
+    return template
 
 
 def _text(body: dict[str, Any], name: str) -> str | None:

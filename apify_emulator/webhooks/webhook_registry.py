@@ -16,7 +16,8 @@ from apify_emulator.journal import Journal
 from apify_emulator.refusals import record_not_found
 from apify_emulator.runs.run import Run
 from apify_emulator.times import iso, now
-from apify_emulator.webhooks.dispatch import MAX_TRIES, Dispatch, deliver
+from apify_emulator.webhooks.dispatch import MAX_TRIES, Dispatch, deliver, fail
+from apify_emulator.webhooks.template import DEFAULT, render, variables_of
 from apify_emulator.webhooks.webhook import Webhook, read_webhook
 
 
@@ -152,9 +153,14 @@ class Webhooks:
             "eventData": dispatch.event_data,
             "resource": resource,
         }
-        body = orjson.dumps(payload)
+        try:
+            body, headers = _rendered(webhook, variables_of(payload, dispatch.created_at))
+        except ValueError as problem:
+            # The templates of a webhook of an earlier version are not checked.
+            fail(dispatch, f"the template {problem}")
+            return dispatch
         tries = 1 if webhook.do_not_retry else MAX_TRIES
-        send = partial(deliver, webhook.request_url, dispatch, body, tries=tries)
+        send = partial(deliver, webhook.request_url, dispatch, body, headers, tries=tries)
         self._group.start_soon(send, name=f"webhook {webhook.id}")
         return dispatch
 
@@ -170,6 +176,14 @@ class Webhooks:
     def _forget_condition(self, webhook: Webhook) -> None:
         for pair in webhook.condition.items():
             self._of_condition[pair].remove(webhook.id)
+
+
+def _rendered(webhook: Webhook, values: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
+    """Returns the body and the further headers of a delivery."""
+    interpolate = webhook.should_interpolate
+    payload = render(webhook.payload_template or DEFAULT, values, interpolate=interpolate)
+    headers = render(webhook.headers_template or "{}", values, interpolate=interpolate)
+    return orjson.dumps(payload), {name: str(value) for name, value in headers.items()}
 
 
 def find_dispatch(webhooks: Webhooks, dispatch_id: str) -> Dispatch:

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import orjson
+import pytest
 from aiohttp import web
 
 from tests.emulator.caller import SIMULATED, Caller, calling
@@ -22,10 +23,12 @@ class _Receiver:
     def __init__(self) -> None:
         self.url = ""
         self.report: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
         self.arrived = anyio.Event()
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Takes one delivery."""
+        self.headers.append(dict(request.headers))
         self.report.append(orjson.loads(await request.read()))
         self.arrived.set()
         return web.Response()
@@ -65,6 +68,74 @@ async def test_webhook_is_delivered_to_this_machine(tmp_path: Path) -> None:
         assert report["eventType"] == "ACTOR.RUN.FAILED"
         assert report["eventData"]["actorRunId"] == report["resource"]["id"] == run["id"]
         assert (await _dispatch(call))["status"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("interpolate", [False, True])
+async def test_webhook_has_the_payload_and_headers_of_its_templates(
+    tmp_path: Path, interpolate: bool
+) -> None:
+    """Variables get the values of the run; inside of texts only if the webhook says so."""
+    async with _receiving() as receiver, calling(tmp_path) as call:
+        hook = {
+            "eventTypes": ["ACTOR.RUN.SUCCEEDED"],
+            "requestUrl": receiver.url,
+            "payloadTemplate": '{"run": {{resource.id}}, "no": {{resource.x.y}}, '
+            '"e": {{eventType}}, '
+            '"all": ["{{eventData}}", "of {{userId}}: \\"{{resource.status}}\\""]}',
+            "headersTemplate": '{"Authorization": "Bearer x", "X-Run": "{{resource.id}}", '
+            '"content-type": "text/plain"}',
+            "shouldInterpolateStrings": interpolate,
+        }
+        encoded = base64.b64encode(orjson.dumps([hook])).decode()
+        run = await call.finish({}, webhooks=encoded)
+        with anyio.fail_after(LONGEST_SECS):
+            await receiver.arrived.wait()
+    data = {"actorId": run["actId"], "actorRunId": run["id"]}
+    texts = [data, f'of {run["userId"]}: "SUCCEEDED"'] if interpolate else [
+        "{{eventData}}", 'of {{userId}}: "{{resource.status}}"',
+    ]  # fmt: skip
+    expected = {"run": run["id"], "no": None, "e": "ACTOR.RUN.SUCCEEDED", "all": texts}
+    assert receiver.report == [expected]
+    (headers,) = receiver.headers
+    assert headers["Authorization"] == "Bearer x"
+    assert headers["X-Run"] == (run["id"] if interpolate else "{{resource.id}}")
+    assert headers["Content-Type"].startswith("application/json")
+
+
+@pytest.mark.parametrize(
+    ("field", "template", "said"),
+    [
+        ("payloadTemplate", '{"a": {{runId}}}', "unknown variable {{runId}}"),
+        ("payloadTemplate", '{"a": {{userId}}', "is not valid JSON"),
+        ("headersTemplate", '["a"]', "must be a JSON object"),
+    ],
+)
+async def test_template_with_a_mistake_is_refused(
+    tmp_path: Path, field: str, template: str, said: str
+) -> None:
+    """A webhook that could never be delivered is not made."""
+    async with calling(tmp_path) as call:
+        body = {
+            "eventTypes": ["ACTOR.RUN.SUCCEEDED"], "requestUrl": "http://127.0.0.1:9/",
+            "condition": {"actorId": "x"}, field: template,
+        }  # fmt: skip
+        reply = await call("POST", "webhooks", json=body)
+        assert reply.error == (400, "invalid-input")
+        assert said in reply.json()["error"]["message"]
+
+
+async def test_condition_may_name_the_actor(tmp_path: Path) -> None:
+    """A webhook for `username/name` is called as one for the id is."""
+    async with _receiving() as receiver, calling(tmp_path) as call:
+        body = {
+            "eventTypes": ["ACTOR.RUN.SUCCEEDED"], "requestUrl": receiver.url,
+            "condition": {"actorId": "orchestrator/simulated"},
+        }  # fmt: skip
+        made = (await call("POST", "webhooks", json=body)).data
+        run = await call.finish({})
+        with anyio.fail_after(LONGEST_SECS):
+            await receiver.arrived.wait()
+        assert made["condition"] == {"actorId": run["actId"]}
 
 
 async def test_webhook_to_another_machine_is_not_delivered(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 from apify_emulator.api.context import Context
 from apify_emulator.api.permissions import caller
 from apify_emulator.api.router import Router
 from apify_emulator.http.answers import Answer, data, nothing
 from apify_emulator.http.calls import Call
-from apify_emulator.refusals import no_permission
+from apify_emulator.refusals import ApiError, no_permission
 from apify_emulator.webhooks.dispatch import dispatch_view
 from apify_emulator.webhooks.webhook_registry import find_dispatch, webhook_view
 
@@ -39,12 +42,26 @@ async def create(context: Context, call: Call) -> Answer:
     run = caller(context, call)
     if run is not None and wanted.get("condition") != {"actorRunId": run.id}:
         raise no_permission()
-    webhook, _ = context.webhooks.create(wanted, is_ad_hoc=False)
+    webhook, _ = context.webhooks.create(_with_ids(context, wanted), is_ad_hoc=False)
     return data(
         webhook_view(webhook, context.webhooks),
         status=201,
         location=f"{call.base_url}/v2/webhooks/{webhook.id}",
     )
+
+
+def _with_ids(context: Context, body: dict[str, Any]) -> dict[str, Any]:
+    """Returns a body whose condition has ids where it names an Actor or a task."""
+    condition = body.get("condition")
+    if not isinstance(condition, dict):
+        return body
+    found = dict(condition)
+    for name, find in (("actorId", context.actors.find), ("actorTaskId", context.tasks.find)):
+        # A condition may name what does not exist any more.
+        with suppress(ApiError):
+            if isinstance(condition.get(name), str) and condition[name]:
+                found[name] = find(condition[name].replace("/", "~")).id
+    return {**body, "condition": found}
 
 
 async def get(context: Context, call: Call) -> Answer:
@@ -56,7 +73,7 @@ async def get(context: Context, call: Call) -> Answer:
 async def update(context: Context, call: Call) -> Answer:
     """Changes a webhook."""
     webhook = context.webhooks.find(call.params["webhookId"])
-    changed = context.webhooks.update(webhook, await call.json_object())
+    changed = context.webhooks.update(webhook, _with_ids(context, await call.json_object()))
     return data(webhook_view(changed, context.webhooks))
 
 
