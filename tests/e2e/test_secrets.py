@@ -41,7 +41,11 @@ name = "logged"
 [[jobs]]
 name = "one"
 actor = "orchestrator/simulated"
-input = { log_lines = ["a\u001b[2Jb\u0007c\u202ed"] }
+
+[jobs.input]
+items = 1
+item = { text = "a\u009b2Jb\u0007c\u202ed" }
+log_lines = ["a\u009b2Jb\u0007c\u202ed"]
 """
 
 PRINTED = """
@@ -120,21 +124,24 @@ def test_message_of_a_run_cannot_control_a_terminal(
 
 
 @pytest.mark.parametrize("is_terminal", [True, False], ids=["terminal", "pipe"])
-def test_log_on_a_terminal_has_no_escape_sequences(command: Command, is_terminal: bool) -> None:
-    """A terminal gets the log without them; a pipe gets it unchanged."""
+@pytest.mark.parametrize("words", ["logs logged one", "export logged --format csv --to -"])
+def test_what_an_actor_made_has_no_escape_sequences_on_a_terminal(
+    command: Command, words: str, is_terminal: bool
+) -> None:
+    """A terminal gets the log and the items without them; a pipe gets them unchanged."""
     command.write("s.toml", LOGGED)
     assert command.run("run", "s.toml").code == 0
-    shown = logs_on_a_terminal(command) if is_terminal else command.run("logs", "logged", "one").out
+    made = on_a_terminal if is_terminal else lambda command, *words: command.run(*words).out
+    shown = made(command, *words.split())
     assert ("ab?c?d" in shown) == is_terminal
-    assert ("a\x1b[2Jb\x07c\u202ed" in shown) != is_terminal
+    assert ("a\x9b2Jb\x07c\u202ed" in shown) != is_terminal
 
 
-def logs_on_a_terminal(command: Command) -> str:
-    """The output of `logs` on a terminal."""
+def on_a_terminal(command: Command, *words: str) -> str:
+    """The output of a command on a terminal."""
     ours, theirs = pty.openpty()
-    words = [sys.executable, "-m", "orchestrator", "logs", "logged", "one"]
     with subprocess.Popen(
-        words,
+        [sys.executable, "-m", "orchestrator", *words],
         cwd=command.folder,
         env=command.environment(),
         stdout=theirs,

@@ -15,6 +15,7 @@ from orchestrator.app.outputs.export_file import Exported, export
 from orchestrator.app.outputs.merge import warn_of_table
 from orchestrator.app.setup.signals import cleaned_up
 from orchestrator.cli.command_settings import settings_of
+from orchestrator.cli.foreign_output import ForeignOutput
 from orchestrator.cli.streams import output_is_broken
 from orchestrator.errors import UsageError
 from orchestrator.event_log import configure_logs
@@ -66,11 +67,12 @@ def _to_stdout(folder: Path, format_: ResultsFormat, options: argparse.Namespace
     place = mkdtemp(prefix="orchestrator-export-")
     with cleaned_up(lambda: rmtree(place, ignore_errors=True)):
         done = export(folder, format_, since=options.since, target=Path(place, "table"))
+        output = ForeignOutput()
         with done.file.open("rb") as file:
             # A reader such as `head` ends early, which is no error.
             while not output_is_broken() and (piece := file.read(1024 * 1024)):
-                sys.stdout.buffer.write(piece)
-        sys.stdout.flush()
+                output.write(piece)
+        output.finish()
     return done
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import AsyncIterator
 
 from orchestrator.app.batch_folders import find_batch
@@ -11,9 +10,9 @@ from orchestrator.app.outputs.run_logs import log_of, logs_to_the_end
 from orchestrator.cli.batch_run import make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
+from orchestrator.cli.foreign_output import ForeignOutput
 from orchestrator.cli.stdout_reader import until_reader_leaves
 from orchestrator.cli.streams import output_is_broken
-from orchestrator.report.log_text import LogText
 
 
 def call(options: argparse.Namespace) -> int:
@@ -27,16 +26,10 @@ def call(options: argparse.Namespace) -> int:
 
 
 async def _print(pieces: AsyncIterator[bytes]) -> None:
-    # A file or a pipe gets exactly the bytes that the Actor printed.
-    shown = LogText() if sys.stdout.isatty() else None
+    output = ForeignOutput()
     async with until_reader_leaves():
         async for piece in pieces:
-            if shown is None:
-                sys.stdout.buffer.write(piece)
-            else:
-                sys.stdout.write(shown.feed(piece))
-            sys.stdout.flush()
+            output.write(piece)
             if output_is_broken():
                 return
-    if shown is not None:
-        sys.stdout.write(shown.finish())
+    output.finish()
