@@ -118,6 +118,29 @@ def test_batch_on_read_only_media_is_an_error(command: Command, words: list) -> 
 
 
 @pytest.mark.parametrize(
+    ("words", "pattern", "said"),
+    [
+        (["report", "sweep"], "*jobs.jsonl*", "the reports cannot be written"),
+        (
+            ["schedule", "cron", "sweep.toml", "--at", "@daily", "--to", "."],
+            "*.crontab*",
+            "name another folder with --to",
+        ),
+    ],
+    ids=["report", "schedule"],
+)
+def test_file_of_a_single_command_that_cannot_be_written_is_an_error(
+    command: Command, words: list, pattern: str, said: str
+) -> None:
+    """Nothing is stopped early, so there is nothing to resume."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0))
+    assert command.run("run", "sweep.toml").code == 0
+    done = refused(command, "open", pattern, "EROFS", *words)
+    assert (done.code, said in done.err) == (2, True), done.err
+    assert "resume" not in done.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
     ("call", "pattern", "name", "code"),
     [
         ("mkdir", "*output*", "ENOSPC", 3),

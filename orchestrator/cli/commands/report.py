@@ -13,6 +13,7 @@ from orchestrator.cli.batch_selection import selection_in
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.cost_refresh import refresh
 from orchestrator.cli.event_loop import in_event_loop
+from orchestrator.errors import OutputLost, OutputNotWritable
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import Batch, BatchState
 
@@ -22,6 +23,19 @@ def call(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     folder = find_batch(settings.output, options.batch)
     refresh(folder, settings)
+    try:
+        _write(folder, options)
+    except OutputLost as error:
+        raise OutputNotWritable(
+            f"{folder}: the reports cannot be written: correct its permissions, or copy the batch "
+            "to a folder that can be written"
+        ) from error
+    path = folder / PAGE
+    print(json.dumps({"report": str(path)}) if options.json else path)
+    return 0
+
+
+def _write(folder: Path, options: argparse.Namespace) -> None:
     with LedgerReader(folder / LEDGER) as reader:
         batch, totals = reader.batch(), reader.totals()
         if options.select is None:
@@ -32,9 +46,6 @@ def call(options: argparse.Namespace) -> int:
         else:
             selection_in(folder, options.select)
             write_page(folder, batch, reader, totals, options.select)
-    path = folder / PAGE
-    print(json.dumps({"report": str(path)}) if options.json else path)
-    return 0
 
 
 def _upload(folder: Path, batch: Batch) -> None:

@@ -39,7 +39,7 @@ from orchestrator.app.supervisors.kubernetes_manifest import (
 from orchestrator.app.supervisors.spec_files import files_of, variables_of
 from orchestrator.app.supervisors.systemd_units import systemd_units
 from orchestrator.cli.command_settings import choice_of, settings_of
-from orchestrator.errors import UsageError
+from orchestrator.errors import OutputLost, OutputNotWritable, UsageError
 from orchestrator.ledger.postgres.address import parse_address
 from orchestrator.model.schedule import expand as expand_cron
 from orchestrator.specfile import LoadedSpec, expand, load_spec
@@ -270,13 +270,19 @@ def _write(files: dict[str, str], folder: Path) -> None:
     Writes the files into a folder, and prints their names.
 
     Raises:
-        UsageError: the folder does not exist.
+        UsageError: the folder does not exist, or cannot be written.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder")
     for path, text in files.items():
         target = folder / Path(path).name
-        write_file(target, [text.encode()])
+        try:
+            write_file(target, [text.encode()])
+        except OutputLost as error:
+            raise OutputNotWritable(
+                f"{target}: cannot be written; name another folder with --to, or correct its "
+                "permissions"
+            ) from error
         print(target)
 
 
