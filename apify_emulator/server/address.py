@@ -3,6 +3,7 @@ The address and the token of a running emulator, for commands that find its data
 
 On Linux the token is in no file, because an Actor runs as the same user and could read it. The
 emulator sends it over a socket, only to processes of the same user that do not belong to a run.
+They believe a socket of their own user or of root alone.
 """
 
 from __future__ import annotations
@@ -67,6 +68,9 @@ def _ask(data_dir: Path) -> bytes:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.settimeout(_ANSWER_SECS)
         asking.connect(_name(data_dir))
+        # Every user of the machine can take this name.
+        if _user_of(asking)[1] not in (os.getuid(), 0):
+            return b""
         answer = b""
         while piece := asking.recv(4096):
             answer += piece
@@ -99,14 +103,20 @@ def _answer_all(listener: socket.socket, address: bytes) -> None:
                     peer.sendall(address)
 
 
+def _user_of(peer: socket.socket) -> tuple[int, int]:
+    """Returns the process and the user at the other end."""
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, user, _ = map(int, _CREDENTIALS.unpack(credentials))
+    return pid, user
+
+
 def _may_know(peer: socket.socket) -> bool:
     """
     Whether the peer is a process of the same user, and neither it nor an ancestor belongs to a run.
 
     The run can be of any emulator, because an Actor of one must not get the token of another.
     """
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid, user, _ = map(int, _CREDENTIALS.unpack(credentials))
+    pid, user = _user_of(peer)
     if user not in (os.getuid(), 0) or pid <= 0:
         return False
     own = os.getpid()

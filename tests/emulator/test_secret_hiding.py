@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
+import pytest
 from pydantic import SecretStr
 
 from apify_emulator import read_address
@@ -76,3 +81,29 @@ def test_owners_tokens_are_not_where_an_actor_can_read_them(tmp_path: Path, envs
     assert {f"{served.pid} environ", f"{served.pid} cmdline"} <= {item["place"] for item in items}
     assert any(item["place"].startswith("@apify-emulator-") for item in items)
     assert not [item["place"] for item in items if token in item["text"] or account in item["text"]]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user for a moment")
+def test_address_of_another_user_is_not_believed(tmp_path: Path) -> None:
+    """Another user of the machine can take the name of the socket, and gets no input of a run."""
+    forged = json.dumps({"url": "http://127.0.0.1:1", "token": "forged-token"}).encode()
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(tmp_path))).hexdigest()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"\0apify-emulator-{digest[:32]}")
+        listener.settimeout(10)
+        # The system shows who listens as of this call.
+        os.seteuid(65534)
+        try:
+            listener.listen()
+        finally:
+            os.seteuid(0)
+
+        def answer() -> None:
+            peer, _ = listener.accept()
+            with peer, suppress(OSError):
+                peer.sendall(forged)
+
+        thread = Thread(target=answer)
+        thread.start()
+        assert read_address(tmp_path) is None
+        thread.join()
