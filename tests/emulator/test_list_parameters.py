@@ -101,6 +101,26 @@ async def test_collection_selects_the_keys_of_the_schema(tmp_path: Path) -> None
         assert reply.error == (400, "invalid-collection")
 
 
+async def test_actors_are_listed_by_their_last_run(tmp_path: Path) -> None:
+    """Those without a run come first, and an Actor that was added just now is in the list."""
+    actors = write_actor(tmp_path / "actors", "first", "", simulated=True)
+    write_actor(actors, "second", "", simulated=True)
+    async with calling(tmp_path / "data", actors_dirs=(actors,)) as call:
+        for name in ("second", "first"):
+            await call.wait((await call("POST", f"actors/local~{name}/runs")).data)
+        write_actor(actors, "third", "", simulated=True)
+
+        async def names(**query: Any) -> list[str]:
+            listed = (await call("GET", "actors", **query)).data["items"]
+            return [actor["name"] for actor in listed if actor["username"] == "local"]
+
+        assert await names() == ["first", "second", "third"]
+        by_run = {"sortBy": "stats.lastRunStartedAt"}
+        assert await names(**by_run) == ["third", "second", "first"]
+        assert await names(**by_run, desc=1) == ["first", "second", "third"]
+        assert (await call("GET", "actors", sortBy="name")).error == (400, "invalid-input")
+
+
 async def test_nobody_shares_storages_with_the_account(tmp_path: Path) -> None:
     """The emulator has one account, so no storage is another account's."""
     async with calling(tmp_path) as call:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from apify_emulator.actors.actor import Actor
@@ -19,9 +20,11 @@ from apify_emulator.api.router import Router
 from apify_emulator.api.routes.run_answers import build_log
 from apify_emulator.http.answers import Answer, data
 from apify_emulator.http.calls import Call
-from apify_emulator.refusals import not_supported
+from apify_emulator.refusals import ApiError, invalid_parameter, not_supported
 from apify_emulator.times import now
 from apify_emulator.webhooks.webhook_registry import webhook_view, webhooks_of
+
+_ORDERS = ("createdAt", "stats.lastRunStartedAt")
 
 
 def register(router: Router) -> None:
@@ -41,7 +44,13 @@ def register(router: Router) -> None:
 async def list_all(context: Context, call: Call) -> Answer:
     """Lists the Actors; all belong to the account, so `my` changes nothing."""
     page = call.page()
-    actors = list(context.actors.by_id.values())
+    order = call.text("sortBy") or _ORDERS[0]
+    if order not in _ORDERS:
+        raise invalid_parameter("sortBy", f'must be one of {", ".join(_ORDERS)}, found "{order}"')
+    actors = _all(context)
+    if order != _ORDERS[0]:
+        # Those without a run come first, as without a time.
+        actors.sort(key=lambda actor: _run_count(context, actor).last_started_at or 0.0)
     items = [
         actor_summary(actor, context.actors.created_at, _run_count(context, actor))
         for actor in page.cut(actors)
@@ -49,12 +58,19 @@ async def list_all(context: Context, call: Call) -> Answer:
     return data(page.envelope(len(actors), items))
 
 
+def _all(context: Context) -> list[Actor]:
+    """Returns all Actors, also those that were added just now."""
+    # One that cannot be read stays as it was, and its starts are refused with the reason.
+    with suppress(ApiError):
+        context.actors.refresh()
+    return list(context.actors.by_id.values())
+
+
 async def list_store(context: Context, call: Call) -> Answer:
     """Lists the stand-ins, which are what is there of Apify Store."""
     page = call.page()
-    context.actors.refresh()
     found = []
-    for actor in context.actors.by_id.values():
+    for actor in _all(context):
         if actor.is_stand_in:
             pricing = current_pricing(context.actors.pricing_infos(actor), now())
             found.append(store_view(actor, _run_count(context, actor), pricing))
