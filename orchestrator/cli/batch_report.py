@@ -14,7 +14,7 @@ from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.app.outputs.merge import table_on_disk
 from orchestrator.app.outputs.object_store import remote_folder
 from orchestrator.cli.streams import write_lines
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import BudgetExhausted, OrchestratorError, TooManyJobs
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.statistics import NearCap, Totals
 from orchestrator.model.money import money
@@ -83,6 +83,13 @@ def report(
         write_lines("\n".join(_early_end(result, result.reason)), sys.stderr)
 
 
+_RAISED: Mapping[type[OrchestratorError], str] = {
+    BudgetExhausted: "max_cost_usd",
+    TooManyJobs: "max_jobs",
+}
+"""The limits of the spec that stop a batch, and must be raised before it can continue."""
+
+
 def _table_line(result: Result) -> str:
     """Names the file with all results as one table, or the command that writes it."""
     table = table_on_disk(result.folder)
@@ -95,7 +102,12 @@ def _early_end(result: Result, reason: OrchestratorError) -> Iterator[str]:
     """Why the batch stopped early, which runs go on and cost money, and what to do about both."""
     folder = display(result.folder)
     yield f"stopped early: {reason}"
-    yield f"resume it with: orchestrator resume {folder}"
+    raised = _RAISED.get(type(reason))
+    # The batch keeps its own copy of the spec: a plain `resume` would stop at once.
+    first, option = (
+        (f"raise {raised} in the spec, then ", " --accept-changes") if raised else ("", "")
+    )
+    yield f"{first}resume it with: orchestrator resume {folder}{option}"
     if result.live_runs:
         runs = "1 run goes" if result.live_runs == 1 else f"{result.live_runs:,} runs go"
         is_local = result.batch.plan.local is not None

@@ -40,6 +40,9 @@ def test_batch_stops_before_it_can_exceed_its_budget(
     assert done.code == 3, done.err
     assert (done.json["runs"], done.json["jobs"]["NOT-STARTED"]) == (2, 4)
     assert "the budget does not cover 4 jobs" in done.err
+    # The batch keeps its copy of the spec, so the words name the option, too.
+    assert "raise max_cost_usd in the spec, then resume it with: " in done.err
+    assert " --accept-changes\n" in done.err
     assert spent(platform, done.json["folder"]) == Decimal("0.4")
     (cap,) = {
         platform.get(f"/actor-runs/{run['id']}")["options"]["maxTotalChargeUsd"]

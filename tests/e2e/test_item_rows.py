@@ -137,6 +137,7 @@ def test_max_jobs_stops_before_it_is_passed(command: Command) -> None:
     done = command.run("run", "s.toml", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (3, 5), done.err
     assert "more than 6 jobs (max_jobs)" in done.err
+    assert "raise max_jobs in the spec, then resume it with: " in done.err
     command.write("s.toml", text.replace("max_jobs = 6", "max_jobs = 60"))
     done = command.run("resume", "shops", "--accept-changes", "--json")
     assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 8), done.err

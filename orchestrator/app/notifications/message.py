@@ -50,6 +50,8 @@ BY_KIND: Mapping[str, str] = {
     "batch",
     "BudgetExhausted": "raise max_cost_usd in the spec, then continue: "
     "orchestrator resume {folder} --accept-changes",
+    "TooManyJobs": "raise max_jobs in the spec, then continue: "
+    "orchestrator resume {folder} --accept-changes",
     "PlanExhausted": "raise the limit of the account in Apify Console, then continue: "
     "orchestrator resume {folder}",
     "DiskFull": "free disk space; the next `run --resume` resumes the batch. To resume it now: "
