@@ -54,6 +54,8 @@ LOG = cast("FilteringBoundLogger", _CurrentLog())
 
 LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 DELETE = b"\x7f"
+# A link must not lead what an Actor said into another file, and a pipe must not be waited for.
+LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 LONGEST_FACT = 2000
 """Characters of one fact where people read it."""
 
@@ -119,8 +121,13 @@ class LogSink:
         self._file = -1
 
     def open_file(self, path: Path) -> None:
-        """From now on events are appended to this file too."""
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        """
+        From now on events are appended to this file too.
+
+        Raises:
+            OSError: it cannot be opened; also a link, or a pipe that nobody reads.
+        """
+        self._file = os.open(path, LOG_FLAGS, 0o644)
 
     def close_file(self) -> None:
         """Ends the file, if there is one."""

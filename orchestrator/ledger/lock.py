@@ -58,7 +58,9 @@ class BatchLock:
     def __enter__(self) -> Self:
         try:
             # Without O_CLOEXEC, an Actor's process that outlives this one would keep the lock.
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            # Without O_NOFOLLOW, a link would lead to another file, which is emptied in the end.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            handle = os.open(self._path, flags, 0o644)
         except OSError as error:
             raise _refusal(error, self._path) from error
         try:

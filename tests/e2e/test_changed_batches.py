@@ -1,8 +1,9 @@
-"""Ledgers that somebody has changed: no command writes, deletes or reads outside of the batch."""
+"""Batches that somebody has changed: no command writes, deletes or reads outside of them."""
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -39,3 +40,26 @@ def test_key_that_leads_elsewhere_is_refused(changed: Command, words: str) -> No
     assert "precious" not in done.out
     found = {path.name: path.read_text() for path in (changed.folder / "other").iterdir()}
     assert found == {"items.jsonl": "precious", ".items.jsonl.1.part": "precious"}
+
+
+@pytest.mark.parametrize("name", [".lock", "log.jsonl"])
+@pytest.mark.parametrize("is_pipe", [False, True], ids=["link", "pipe"])
+def test_link_or_pipe_in_a_batch_is_not_written_through(
+    command: Command, name: str, is_pipe: bool
+) -> None:
+    """The file that a link leads to stays as it is, and no command waits for a pipe."""
+    command.write("s.toml", sweep(jobs=1, duration_secs=0.01))
+    ran = command.run("run", "s.toml", "--json")
+    assert ran.code == 0, ran.err
+    place = Path(ran.json["folder"], name)
+    place.unlink()
+    precious = command.write("precious", "precious")
+    if is_pipe:
+        os.mkfifo(place)
+    else:
+        place.symlink_to(precious)
+    done = command.run("collect", place.parent)
+    # A pipe can be locked as any file.
+    expected = 0 if is_pipe and name == ".lock" else 2
+    assert (done.code, name in done.err) == (expected, expected == 2), done.err
+    assert precious.read_text() == "precious"
