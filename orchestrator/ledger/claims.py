@@ -26,6 +26,9 @@ HALT, FAILURES, TARGET, ROOM = "halt", "failures", "target", "room of "
 UNKNOWN = "unknown"
 """In place of a limit, where the answer was lost and the job was not claimed."""
 
+ROUNDING = 1e-12
+"""More than a product is off by, and less than the shares of any two numbers of jobs differ."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -129,11 +132,16 @@ def share_values(share: Share) -> dict[str, Any]:
         "max_mbytes": share.max_memory_mbytes,
         "max_usd": None if share.max_cost_usd is None else str(share.max_cost_usd),
         "max_failed": share.failures.count if share.failures else None,
-        "failed_share": share.failures.share if share.failures else None,
+        "failed_share": _multipliable(share.failures.share) if share.failures else None,
         "sample": share.sample,
         "pool_runs": {name: limit.max_runs for name, limit in limits.items()},
         "pool_starts": {name: limit.starts_per_minute for name, limit in limits.items()},
     }
+
+
+def _multipliable(failed_share: float | None) -> float | None:
+    """A share that the server may multiply by a number of jobs: 0.07 * 100 is more than 7."""
+    return None if failed_share is None else failed_share * (1 - ROUNDING)
 
 
 def claimed_of(row: Row, wanted: Wanted, share: Share) -> Attempt | Refused:

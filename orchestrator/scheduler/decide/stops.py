@@ -76,7 +76,8 @@ class FailureCount:
             return None
         if limit.count is not None and failed >= limit.count:
             return f"{failed} jobs failed, and stop_after_failures is {limit}"
-        if limit.share is not None and over >= self.sample and failed >= limit.share * over:
+        # A quotient rounds to the same number as the share; 0.07 * 100 is more than 7.
+        if limit.share is not None and over >= self.sample and failed / over >= limit.share:
             return f"{failed} of {over} jobs failed, and stop_after_failures is {limit}"
         return None
 
