@@ -35,10 +35,12 @@ from orchestrator.errors import (
     ServerFault,
     TransientError,
 )
-from orchestrator.safe_text import one_line
+from orchestrator.safe_text import SECRETS, one_line
 
 MESSAGE_CHARS = 500
 EXCERPT_CHARS = 200
+PAGE_CHARS = 8192
+"""Of a page, in which its title or its first words are looked for."""
 
 NO_ROOM = ("actor-memory-limit-exceeded", "concurrent-runs-limit-exceeded")
 RUN_FAILED = ("actor-run-failed", "run-failed")
@@ -326,7 +328,8 @@ def describe_page(body: bytes, *, quote: bool = True) -> str:
     """Says in a few words what a body is that should have been JSON."""
     if not body.strip():
         return "an empty body"
-    text = body[:8192].decode("utf-8", "replace")
+    # Redacted before it is cut, because a part of a secret is not recognised.
+    text = SECRETS.redact(body[: 2 * PAGE_CHARS].decode("utf-8", "replace"))[:PAGE_CHARS]
     start = text.lstrip()[:1]
     if start == "<":
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -52,8 +52,9 @@ def read_csv(source: Source, wanted: Wanted, report: Report) -> Data:
     if not header:
         raise SourceMistake(source.shown, "is empty; its first line must name the columns", first)
     names = chosen(source, wanted, header, first)
-    places = {parameter: header.index(name) for parameter, name in names.items()}
-    _refuse_twins(source, header, names.values(), first, delimiter)
+    place_of = {name: place for place, name in reversed(list(enumerate(header)))}
+    places = {parameter: place_of[name] for parameter, name in names.items()}
+    _refuse_twins(source, header, set(names.values()), first, delimiter)
     makers = [maker_of(wanted.types.get(parameter)) for parameter in places]
     pairs = list(zip(places.values(), makers, strict=True))
     columns: list[list[JsonValue]] = [[] for _ in places]
@@ -130,16 +131,18 @@ def _open_quote(source: Source, delimiter: str, skipped: int) -> tuple[int, int]
 
 
 def _refuse_twins(
-    source: Source, header: Sequence[str], used: Any, line: int, delimiter: str
+    source: Source, header: Sequence[str], used: Collection[str], line: int, delimiter: str
 ) -> None:
+    seen: set[str] = set()
     for index, name in enumerate(header):
-        if name in used and name in header[:index]:
+        if name in used and name in seen:
             raise SourceMistake(
                 source.shown,
                 f"the column {name!r} appears twice",
                 line,
                 _column_of(source, line, index, delimiter),
             )
+        seen.add(name)
 
 
 def _wrong_width(

@@ -176,6 +176,15 @@ def test_token_never_appears() -> None:
     assert "APIFY_TOKEN" in str(error)
 
 
+@pytest.mark.parametrize("spaces", range(8192 - 12, 8193))
+def test_part_of_a_token_never_appears(spaces: int) -> None:
+    """A page is cut after so many characters, and no token in two."""
+    SECRETS.add("s3cret-token")
+    body = b" " * spaces + b"s3cret-token and more"
+    error = refusal(method="GET", path="/v2/users/me", status=500, headers={}, body=body)
+    assert "s3" not in str(error)
+
+
 def test_message_is_bounded() -> None:
     """However long the platform's message is, the error stays readable."""
     body = json.dumps({"error": {"type": "invalid-input", "message": "x" * 10_000}}).encode()
