@@ -13,6 +13,7 @@ from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
 from orchestrator.report.lines import clock
+from orchestrator.safe_text import plain
 
 GAP = "  "
 LEFT_ALIGNED = frozenset({"batch", "id", "occurrence", "start", "state", "triggered by"})
@@ -53,7 +54,10 @@ def table_lines(listed: Sequence[ListedBatch], now: datetime, *, width: int | No
         width: of the terminal; columns that do not fit are left out. None keeps all of them.
     """
     rows = [_row(one, now) for one in listed]
-    columns = {name: [name, *(row[name] for row in rows)] for name in rows[0]} if rows else {}
+    # The words of a summary or a ledger that somebody has changed must not steer a terminal.
+    columns = (
+        {name: [name, *(plain(row[name]) for row in rows)] for name in rows[0]} if rows else {}
+    )
     widths = {name: max(map(len, cells)) for name, cells in columns.items()}
     for name in LEAST_WANTED:
         if width is None or sum(widths.values()) + len(GAP) * (len(widths) - 1) <= width:

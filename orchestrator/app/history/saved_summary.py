@@ -11,6 +11,7 @@ import orjson
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import Batch, BatchState
+from orchestrator.model.states import JobStatus
 from orchestrator.report.summary import NEWEST, moment, summary_of
 
 SUMMARY = "summary.json"
@@ -24,9 +25,22 @@ def saved_summary(folder: Path, batch: Batch) -> dict[str, Any] | None:
     with suppress(OSError, ValueError, LookupError, TypeError):
         summary: dict[str, Any] = orjson.loads((folder / SUMMARY).read_bytes())
         facts = ("id", batch.id), ("state", batch.state), ("finished_at", moment(batch.ended_at))
-        if all(summary[name] == value for name, value in facts):
+        if all(summary[name] == value for name, value in facts) and _has_figures(summary):
             return summary
     return None
+
+
+def _has_figures(summary: dict[str, Any]) -> bool:
+    """Whether the figures are figures: one file that was changed must not end a list of all."""
+    counts = [summary["jobs"][status] for status in JobStatus]
+    counts += [summary["jobs_total"], summary["items"]]
+    figures = [*counts, summary["cost_usd"], summary.get("active_secs", 0) or 0]
+    words = summary.get("caller"), summary.get("command")
+    return (
+        all(isinstance(one, int) for one in counts)
+        and all(isinstance(one, int | float) for one in figures)
+        and all(one is None or isinstance(one, str) for one in words)
+    )
 
 
 def summary_in(folder: Path, batch: Batch) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import orjson
 
 from orchestrator.model.batches import is_done
+from orchestrator.model.jobs import KEY
 from orchestrator.model.whole_pairs import with_whole_pairs
 from orchestrator.specfile.sweep.matrix import SourceTable
 from orchestrator.specfile.tables.file_signatures import (
@@ -194,6 +196,24 @@ def facts_if_done(folder: Path) -> Mapping[str, Any] | None:
     return facts if is_done(facts["state"], facts["exit_code"], facts.get("stop_kind")) else None
 
 
+def succeeded_job(line: bytes, listing: Path) -> Mapping[str, Any] | None:
+    """
+    What a line of `jobs.jsonl` says of a job that succeeded; None for another job.
+
+    Raises:
+        SourceMistake: it is no such line, or its key would lead out of the folder of the batch.
+    """
+    with suppress(ValueError, LookupError, TypeError):
+        job = orjson.loads(line)
+        if job["status"] != "SUCCEEDED":
+            return None
+        if KEY.fullmatch(job["key"]) and isinstance(job["params"], dict):
+            found: Mapping[str, Any] = job
+            return found
+    advice = f"write it again by `orchestrator report {listing.parent}`"
+    raise SourceMistake(str(listing), f"is damaged: {advice}")
+
+
 def _results(name: str, around: Surroundings) -> Iterator[Source]:
     """The items of the jobs of a batch that succeeded, in the order of its spec."""
     output = around.output
@@ -212,8 +232,8 @@ def _results(name: str, around: Surroundings) -> Iterator[Source]:
     if not listing.is_file():
         raise SourceMistake(str(output / name), "has no results: no batch of that name has ended")
     for line in _read(listing).splitlines():
-        job = orjson.loads(line)
-        if job["status"] == "SUCCEEDED":
+        job = succeeded_job(line, listing)
+        if job is not None:
             files = sorted((folder / "jobs" / job["key"]).glob("items.json*"))
             if not files:
                 raise SourceMistake(

@@ -17,7 +17,12 @@ import orjson
 
 from orchestrator.model.whole_pairs import read_json
 from orchestrator.specfile.sweep.matrix import ExceptTable
-from orchestrator.specfile.tables.data_source import Surroundings, facts_if_done, refuse_absent
+from orchestrator.specfile.tables.data_source import (
+    Surroundings,
+    facts_if_done,
+    refuse_absent,
+    succeeded_job,
+)
 from orchestrator.specfile.tables.source_mistake import SourceMistake
 from orchestrator.system_errors import refuse_exhaustion
 
@@ -68,9 +73,10 @@ def _whole_batches(home: Path, *, is_local: bool) -> Iterator[Path]:
 
 def _values(folder: Path, key: str) -> Iterator[Any]:
     """The values of a field in the parameters or the items of the jobs that succeeded."""
-    for line in _lines(folder / "jobs.jsonl"):
-        job = orjson.loads(line)
-        if job["status"] != "SUCCEEDED":
+    listing = folder / "jobs.jsonl"
+    for line in _lines(listing):
+        job = succeeded_job(line, listing)
+        if job is None:
             continue
         if key in job["params"]:
             yield job["params"][key]

@@ -57,6 +57,28 @@ def test_list_counts_a_ledger_whose_summary_is_of_another_time(
     assert summary_in(folder, read_batch(folder / LEDGER)) == summary
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"jobs": None},
+        {"jobs": {"SUCCEEDED": 2}},
+        {"jobs_total": "2"},
+        {"items": [1]},
+        {"cost_usd": None},
+        {"active_secs": "long"},
+        {"caller": {"a": 1}},
+    ],
+)
+def test_list_counts_a_ledger_whose_summary_has_no_figures(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """One file that another program has changed does not end a list of all batches."""
+    folder, summary = with_summary(tmp_path)
+    path = folder / "summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    assert summary_in(folder, read_batch(folder / LEDGER)) == summary
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"id": 1}'])
 def test_list_counts_a_ledger_whose_summary_cannot_be_read(tmp_path: Path, text: str) -> None:
     """A torn `summary.json` hides no batch."""

@@ -33,6 +33,13 @@ def listed(*, is_held: bool = False, **facts: Any) -> ListedBatch:
     return ListedBatch(batch=made, summary=summary_of(made, totals), is_held=is_held)
 
 
+def test_list_shows_no_character_that_steers_a_terminal() -> None:
+    """Another program may have changed the summary."""
+    one = listed()
+    one = replace(one, summary={**one.summary, "caller": "cron\x1b[2J\u202e"})
+    assert all(line.isprintable() for line in table_lines([one], LATER, width=None))
+
+
 def test_list_tells_start_duration_exit_code_and_trigger() -> None:
     """Times are in the zone of the batch; what failed is apart from what succeeded."""
     heading, row = table_lines([listed()], LATER, width=None)

@@ -26,6 +26,10 @@ matrix = { rows = { file = "rows.json", except = { results = "products", key = "
 """
 
 
+RESULTS = SPEC.replace('file = "rows.json", except = { ', "").replace(', key = "id" }', "")
+"""The rows are the items of the earlier batch."""
+
+
 def earlier(
     folder: Path,
     name: str,
@@ -46,9 +50,9 @@ def earlier(
         path.write_text("".join(f"{json.dumps(item)}\n" for item in items))
 
 
-def keys(folder: Path, *ids: Any, is_local: bool = False) -> list[str]:
+def keys(folder: Path, *ids: Any, is_local: bool = False, spec: str = SPEC) -> list[str]:
     (folder / "rows.json").write_text(json.dumps([{"id": one} for one in ids]))
-    loaded = load_spec(write_spec(folder, SPEC))
+    loaded = load_spec(write_spec(folder, spec))
     jobs = expand(
         loaded, env={}, today=date(2026, 11, 25), output=folder / "output", is_local=is_local
     )
@@ -104,6 +108,29 @@ def test_damaged_summary_is_named(tmp_path: Path) -> None:
     (tmp_path / "output" / "products" / "1" / "summary.json").write_text('{"state": "en')
     with pytest.raises(SpecError, match=r"products/1/summary.json: is damaged"):
         keys(tmp_path, "1")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[1]",
+        '{"x": 1}',
+        '{"status": "SUCCEEDED", "key": 5, "params": {}}',
+        '{"status": "SUCCEEDED", "key": "a", "params": [1]}',
+        '{"status": "SUCCEEDED", "key": "../../../../other", "params": {}}',
+    ],
+)
+@pytest.mark.parametrize("spec", [SPEC, RESULTS], ids=["except", "results"])
+def test_listing_that_somebody_has_changed_is_named(tmp_path: Path, spec: str, line: str) -> None:
+    """It is no bug of ours, and its keys lead to no folder elsewhere."""
+    earlier(tmp_path / "night", "latest", {"key": "a"})
+    (tmp_path / "night" / "other").mkdir()
+    (tmp_path / "night" / "other" / "items.jsonl").write_text('{"id": "precious"}')
+    listing = tmp_path / "night" / "output" / "products" / "latest" / "jobs.jsonl"
+    listing.write_text(line + "\n")
+    with pytest.raises(SpecError, match=r"latest/jobs.jsonl: is damaged"):
+        keys(tmp_path / "night", 1, spec=spec)
 
 
 def test_nothing_new_gives_no_job(tmp_path: Path) -> None:
