@@ -204,7 +204,7 @@ def succeeded_job(line: bytes, listing: Path) -> Mapping[str, Any] | None:
         SourceMistake: it is no such line, or its key would lead out of the folder of the batch.
     """
     with suppress(ValueError, LookupError, TypeError):
-        job = orjson.loads(line)
+        job = {"params": {}, **orjson.loads(line)}
         if job["status"] != "SUCCEEDED":
             return None
         if KEY.fullmatch(job["key"]) and isinstance(job["params"], dict):
