@@ -202,6 +202,15 @@ def test_store_that_accepts_nothing_is_an_error_before_any_start(
     assert len(platform.runs()) == before
 
 
+def test_password_in_the_address_of_a_store_is_redacted(remote: Command) -> None:
+    """The library quotes the address, for example of a proxy before the store."""
+    variables = {**remote.variables, "AWS_ENDPOINT_URL": "http://me:hush%2Fhush@127.0.0.1:9"}
+    remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3))
+    done = replace(remote, variables=variables).run("run", "s.toml", "--output", "s3://bkt/x")
+    assert (done.code, "[secret]@127.0.0.1:9" in done.err) == (2, True), done.err
+    assert "hush" not in done.err
+
+
 def test_collect_completes_a_failed_upload(remote: Command, store: Store) -> None:
     """Everything is on disk, the exit code is 1, and missing files are uploaded later."""
     remote.write("s.toml", sweep("night", 1, duration_secs=0, items=3))

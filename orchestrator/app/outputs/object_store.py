@@ -9,12 +9,14 @@ shows one, else that of the object when it is read back.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import anyio
 import orjson
@@ -25,6 +27,7 @@ from orchestrator.errors import OrchestratorError, OutputNotWritable
 from orchestrator.event_log import LOG
 from orchestrator.ledger.location import POINTER
 from orchestrator.model.batches import Batch
+from orchestrator.safe_text import SECRETS
 from orchestrator.store.disk_writes import write_file
 
 if TYPE_CHECKING:
@@ -37,6 +40,9 @@ PIECE_BYTES = 8 * 1024 * 1024
 RETRIES: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=20)}
 MD5 = re.compile(r'"?([0-9a-f]{32}(?:-[0-9]+)?)"?')
 FINAL = "summary.json"
+CREDENTIAL = re.compile(r"(AWS|AZURE|GOOGLE)_\w*(SECRET|TOKEN|PASSWORD|ACCOUNT_KEY)\w*(?<!_FILE)")
+ENDPOINT = re.compile(r"(AWS|AZURE|GOOGLE)_\w*ENDPOINT\w*")
+"""Addresses, which may hold a password, for example of a proxy before the store."""
 
 Seen = dict[str, list[int]]
 """Size and time of change of each uploaded file, by its path in the batch."""
@@ -258,12 +264,23 @@ def _digests(path: Path) -> _Digests:
 def _open(url: str) -> ObjectStore:
     import obstore.store
 
+    _hide_credentials()
     # S3 also checks the digest of each request.
     own: Any = {"checksum_algorithm": "SHA256"} if url.startswith("s3:") else {}
     try:
         return obstore.store.from_url(url, retry_config=RETRIES, **own)
     except (obstore.exceptions.BaseError, ValueError) as error:
         raise NotUploaded(f"{url}: {_first_line(error)}") from error
+
+
+def _hide_credentials() -> None:
+    """Keeps what the library reads from the environment out of messages: it quotes addresses."""
+    SECRETS.add_variables(name for name in os.environ if CREDENTIAL.fullmatch(name))
+    for name, value in os.environ.items():
+        if ENDPOINT.fullmatch(name):
+            credentials = value.rpartition("@")[0].rpartition("//")[2]
+            SECRETS.add(credentials)
+            SECRETS.add(unquote(credentials.partition(":")[2]))
 
 
 def _found(folder: Path) -> Seen:
