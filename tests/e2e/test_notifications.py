@@ -311,6 +311,16 @@ def test_signal_is_announced_and_ends_in_time(calls: NotifiedCalls) -> None:
     assert calls.receiver.titles == ["night: interrupted after 0 of 1 jobs"]
 
 
+def test_signal_during_an_announcement_does_not_prevent_it(calls: NotifiedCalls) -> None:
+    """The switch hears of the end that is recorded as announced, and a failure is notified."""
+    calls.write(outcome="FAILED")
+    signalled = replace(calls.command, program="tests.support.signalled_call:main_signalled")
+    since = "orchestrator.app.notifications.announcer:Announcer.announce"
+    done = signalled.run(since, "0", *CALL)
+    assert (done.code, calls.receiver.pings) == (1, ["start", "1"])
+    assert calls.receiver.titles == ["night: 1 of 1 jobs failed"]
+
+
 def test_wrong_argument_is_announced(calls: NotifiedCalls) -> None:
     """A line of cron with a misspelt option would otherwise start nothing, night after night."""
     calls.write()

@@ -15,6 +15,9 @@ from orchestrator.errors import BatchHeld, Interrupted, OrchestratorError
 from orchestrator.event_log import LOG
 from orchestrator.model.batches import NotifyPlan
 
+SIGNAL_SECS = 3.0
+"""How long an announcement may take after a signal: the process leaves within 10 seconds."""
+
 
 def announcing(context: BatchContext, plan: NotifyPlan | None) -> BatchContext:
     """
@@ -65,11 +68,12 @@ async def announce_given_up(context: BatchContext, folder: Path) -> None:
 async def uninterrupted(
     listening: Listening, function: Callable[..., Awaitable[None]], *args: object
 ) -> None:
-    """Announces something; a signal ends this early, and nothing here changes the exit code."""
+    """Announces something; a signal leaves little time, and nothing here changes the exit code."""
     try:
-        await interruptible(listening, function, *args)
+        # A signal while the batch was closed is heard here: its end is news all the same.
+        await interruptible(listening, function, *args, grace_secs=SIGNAL_SECS)
     except Interrupted:
-        pass
+        LOG.warning("announcement_failed", error=f"not sent within {SIGNAL_SECS:g} s of a signal")
     except Exception as error:  # noqa: BLE001 - an announcement that fails is only a warning
         LOG.warning("announcement_failed", error=str(error))
 

@@ -20,6 +20,7 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.notifications.announcement import SIGNAL_SECS
 from orchestrator.app.setup.context import logging_to
 from orchestrator.errors import OrchestratorError
 from orchestrator.event_log import LOG, LogSink
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from orchestrator.app.batch.lifecycle import Result
     from orchestrator.app.notifications.message import Message
     from orchestrator.app.notifications.news import Ending
-
-SIGNAL_SECS = 3.0
-"""How long an announcement may take after a signal: the process leaves within 10 seconds."""
 
 SIGNALS = 128
 """Exit codes above this number say that a signal ended the process."""

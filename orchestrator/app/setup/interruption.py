@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from orchestrator.app.setup.known_errors import known_error
+from orchestrator.loop_clock import loop_time
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
@@ -25,10 +26,16 @@ open: `signals.listening` for the commands.
 
 
 async def interruptible(
-    listening: Listening, function: Callable[..., Awaitable[T]], *args: object
+    listening: Listening,
+    function: Callable[..., Awaitable[T]],
+    *args: object,
+    grace_secs: float = 0.0,
 ) -> T:
     """
     Awaits an async function, and cancels it when an orderly end is requested.
+
+    Args:
+        grace_secs: how much longer the function may take then.
 
     Raises:
         Interrupted: the function was cancelled.
@@ -39,7 +46,7 @@ async def interruptible(
     def stop(request: Interrupted) -> None:
         nonlocal reason
         reason = request
-        scope.cancel()
+        scope.deadline = loop_time() + grace_secs
 
     try:
         with anyio.CancelScope() as scope, listening(stop):
