@@ -2,7 +2,7 @@
 Every error that this project raises on purpose, and the exit code that each one means.
 
     OrchestratorError ................ 70  a fault of ours; the log has the traceback
-    ├─ UsageError ....................  2  mend the spec, the config or the command
+    ├─ UsageError ....................  2  correct the spec, the config or the command
     │  ├─ ConfigError                      a setting
     │  ├─ SpecError                        a spec; carries every mistake at once
     │  ├─ UnknownTarget                    an Actor or task that the platform does not know
