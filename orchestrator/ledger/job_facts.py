@@ -17,9 +17,17 @@ class JobFacts(Transactions):
     """Facts of jobs."""
 
     @transaction
-    def skip(self, seq: int, reason: str) -> None:
-        """Settles a job that waits, without an attempt."""
+    def skip(self, seq: int, reason: str, needed: int | None = None) -> str:
+        """
+        Settles a job that waits, without an attempt; returns why, in words.
+
+        Args:
+            reason: with a `needed` job, `{job}` in it stands for the key of that job.
+        """
+        if needed is not None:
+            reason = reason.format(job=self._execute("select_key", seq=needed).fetchone()["key"])
         self._execute("skip_waiting", seq=seq, error=reason, owner=self._owner)
+        return reason
 
     @transaction
     def refuse(self, seqs: Sequence[int], reason: str) -> list[str]:

@@ -22,8 +22,8 @@ from orchestrator.scheduler.run_list import asked_at
 async def skip(parts: Parts, skipped: Iterable[Skipped]) -> None:
     """Settles jobs without an attempt, because jobs that they need did not succeed."""
     for job in skipped:
-        await parts.ledger.skip(job.seq, job.reason)
-        parts.observer.job_skipped(job.seq, job.reason)
+        reason = await parts.ledger.skip(job.seq, job.reason, job.needed)
+        parts.observer.job_skipped(job.seq, reason)
 
 
 async def refuse(parts: Parts, seqs: Sequence[int], reason: str) -> None:

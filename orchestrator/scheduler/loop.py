@@ -227,7 +227,7 @@ class Scheduler:
         if self._drain_reason is not None:
             self._has_aborted |= outcome.is_aborted_by_us
         self._end_adoptable_of(job.seq)
-        self._apply(self._dependencies.settled(job.seq, job.key, outcome.status))
+        self._apply(self._dependencies.settled(job.seq, outcome.status))
         if outcome.status is JobStatus.SUCCEEDED and self._parts.expander.needs(job.seq, job.key):
             self._expand([(job.seq, job.key)])
         self._stop_by(job, outcome, verdict, counted)
@@ -308,8 +308,7 @@ class Scheduler:
         reason = self.usage.gate.breaker.held[target]
         await housekeeping.refuse(self._parts, [job.seq for job in jobs], reason)
         for job in jobs:
-            name = f"job {job.seq + 1} of the spec"
-            self._apply(self._dependencies.settled(job.seq, name, JobStatus.FAILED))
+            self._apply(self._dependencies.settled(job.seq, JobStatus.FAILED))
 
     async def _keep_deadline(self, deadline_secs: float) -> None:
         await anyio.sleep(deadline_secs)
@@ -362,7 +361,7 @@ class Scheduler:
         self._stops.failures.grow()
         self._enqueue(queued._replace(claim=self.feedback.raised(queued.claim)))
 
-    def note_expansion(self, expansion: Expansion, reused: Iterable[tuple[int, str]] = ()) -> None:
+    def note_expansion(self, expansion: Expansion, reused: Iterable[int] = ()) -> None:
         """See `TakesJobs.note_expansion`."""
         made = self._parts.expander.made(expansion)
         self._apply(self._dependencies.expanded(expansion, made, reused))

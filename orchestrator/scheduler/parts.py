@@ -47,12 +47,12 @@ class Collects(Protocol):
 class TakesJobs(Protocol):
     """Takes jobs that were made of items: the scheduler."""
 
-    def note_expansion(self, expansion: Expansion, reused: Iterable[tuple[int, str]] = ()) -> None:
+    def note_expansion(self, expansion: Expansion, reused: Iterable[int] = ()) -> None:
         """
         Notes that jobs were made, before each of them is added.
 
         Args:
-            reused: place and key of those that have taken earlier results, perhaps after another
+            reused: places of those that have taken earlier results, perhaps after another
                 call for this expansion.
         """
 

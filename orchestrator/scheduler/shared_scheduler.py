@@ -118,7 +118,7 @@ class SharedScheduler(Scheduler):
 
     def settled_elsewhere(self, change: JobChange) -> bool:
         """Notes that another process has settled a job; returns whether its items become jobs."""
-        self._apply(self._dependencies.settled(change.seq, change.key, change.status))
+        self._apply(self._dependencies.settled(change.seq, change.status))
         has_succeeded = change.status is JobStatus.SUCCEEDED
         return has_succeeded and self.expander.needs(change.seq, change.key)
 

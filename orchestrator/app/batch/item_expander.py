@@ -191,7 +191,7 @@ class ItemExpander:
             self._observer.jobs_reused([key for _, key in reused])
             if self._shard is not None:
                 await batch.ledger.free_added(expansion)
-        into.note_expansion(expansion, reused)
+        into.note_expansion(expansion, [seq for seq, _ in reused])
         for first in range(expansion.first_seq, end, AT_ONCE):
             waiting = batch.reader.waiting(range(first, min(first + AT_ONCE, end)))
             now = batch.client.platform_now()

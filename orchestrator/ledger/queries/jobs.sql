@@ -39,6 +39,10 @@ SELECT seq, key, status FROM jobs WHERE seq >= :first_seq AND seq < :end_seq ORD
 -- Lists the keys of all jobs.
 SELECT key FROM jobs ORDER BY seq;
 
+-- name: select_key
+-- Reads the key of a job.
+SELECT key FROM jobs WHERE seq = :seq;
+
 -- name: select_last_seq
 -- Finds the place of the last job in the spec; -1 when there is none.
 SELECT COALESCE(MAX(seq), -1) AS seq FROM jobs;

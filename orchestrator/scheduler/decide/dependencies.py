@@ -24,11 +24,13 @@ class Skipped:
     A job that will not be started.
 
     Attributes:
-        reason: which job that it needs did not succeed.
+        reason: why, in words; `{job}` in it stands for the key of the needed job.
+        needed: the place of the job that did not succeed; None if no job is to blame.
     """
 
     seq: int
     reason: str
+    needed: int | None = None
 
 
 @dataclass(slots=True)
@@ -114,28 +116,28 @@ class Dependencies:
         for seq in list(self._groups_of):
             status = self._statuses.get(seq)
             if status not in (None, JobStatus.WAITING, JobStatus.RUNNING, JobStatus.SUCCEEDED):
-                self._settle(seq, status, f"job {seq + 1} of the spec", consequences)
+                self._settle(seq, status, consequences)
         return consequences
 
-    def settled(self, seq: int, key: str, status: JobStatus) -> Consequences:
+    def settled(self, seq: int, status: JobStatus) -> Consequences:
         """What follows from a job that is settled now."""
         consequences = Consequences()
-        self._settle(seq, status, key, consequences)
+        self._settle(seq, status, consequences)
         return consequences
 
     def expanded(
         self,
         expansion: Expansion,
         made: Iterable[tuple[int, str, JobStatus]],
-        reused: Iterable[tuple[int, str]] = (),
+        reused: Iterable[int] = (),
     ) -> Consequences:
         """
         What follows from jobs that were made of items.
 
         Args:
             made: place, key and status of each; not read if no job waits for them.
-            reused: place and key of those that have succeeded without a run, perhaps after another
-                call for this expansion, which found them waiting.
+            reused: places of those that have succeeded without a run, perhaps after another call
+                for this expansion, which found them waiting.
         """
         consequences = Consequences()
         self._items.add(expansion)
@@ -147,11 +149,11 @@ class Dependencies:
             for seq, key, status in jobs:
                 self._add_made(group, seq, key, status)
             self._release(group, consequences)
-        for seq, key in reused:
-            self._settle(seq, JobStatus.SUCCEEDED, key, consequences)
-        for seq, key, status in jobs:
+        for seq in reused:
+            self._settle(seq, JobStatus.SUCCEEDED, consequences)
+        for seq, _, status in jobs:
             if status not in (JobStatus.WAITING, JobStatus.RUNNING, JobStatus.SUCCEEDED):
-                self._settle(seq, status, key, consequences)
+                self._settle(seq, status, consequences)
         return consequences
 
     def _await_items(self, group: Group, keys: Mapping[int, str]) -> None:
@@ -187,37 +189,35 @@ class Dependencies:
             return
         if group.absent:
             reason = f"it needs {min(group.absent)}, which no item has become"
-            for seq in self._skip(group, reason, consequences):
-                self._settle(seq, JobStatus.SKIPPED, f"job {seq + 1} of the spec", consequences)
+            for seq in self._skip(group, consequences, reason):
+                self._settle(seq, JobStatus.SKIPPED, consequences)
             return
         consequences.released += group.waiting
         group.waiting = []
 
-    def _skip(self, group: Group, reason: str, consequences: Consequences) -> list[int]:
+    def _skip(
+        self, group: Group, consequences: Consequences, reason: str, needed: int | None = None
+    ) -> list[int]:
         """Skips the jobs of a group; returns their places."""
         skipped = [job.seq for job in group.waiting]
-        consequences.skipped += [Skipped(seq=seq, reason=reason) for seq in skipped]
+        consequences.skipped += [Skipped(seq=seq, reason=reason, needed=needed) for seq in skipped]
         group.waiting = []
         return skipped
 
     def _succeeded(self, seq: int) -> bool:
         return self._statuses.get(seq) is JobStatus.SUCCEEDED
 
-    def _settle(
-        self, seq: int, status: JobStatus | None, name: str, consequences: Consequences
-    ) -> None:
+    def _settle(self, seq: int, status: JobStatus | None, consequences: Consequences) -> None:
         # Not recursive: a chain of jobs may be longer than Python's stack.
-        settled = [(seq, status, name)]
+        settled = [(seq, status)]
         while settled:
-            seq, status, name = settled.pop()
+            seq, status = settled.pop()
             for group in self._groups_of.pop(seq, ()):
                 if status is JobStatus.SUCCEEDED:
                     group.unmet.discard(seq)
                     self._release(group, consequences)
                     continue
-                what = name if seq in group.unmet else f"jobs of the items of {name}"
+                what = "{job}" if seq in group.unmet else "jobs of the items of {job}"
                 reason = f"it needs {what}, which is {status}"
-                settled += [
-                    (skipped, JobStatus.SKIPPED, f"job {skipped + 1} of the spec")
-                    for skipped in self._skip(group, reason, consequences)
-                ]
+                skipped = self._skip(group, consequences, reason, seq)
+                settled += [(one, JobStatus.SKIPPED) for one in skipped]

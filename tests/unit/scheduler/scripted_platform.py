@@ -169,8 +169,9 @@ class ScriptedPlatform(FakeFinder, WholeClient):
         self.refused += seqs
         return []
 
-    async def skip(self, seq: int, _reason: str) -> None:
+    async def skip(self, seq: int, reason: str, _needed: int | None) -> str:
         self.skipped.append(seq)
+        return reason
 
     async def watch_for_copies(self) -> None:
         await anyio.sleep(self.second_copy_after)

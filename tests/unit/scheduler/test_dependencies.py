@@ -42,34 +42,34 @@ def test_job_waits_for_the_last_step_of_a_chain() -> None:
     """Goods are complete when all shops are, of all searches, and have become goods."""
     jobs = chain(("good-*",))
     assert released(jobs.begin()) == []
-    jobs.settled(0, "search-a", SUCCEEDED)
+    jobs.settled(0, SUCCEEDED)
     jobs.expanded(*made(0, 3, "shop-1"))
-    jobs.settled(1, "search-b", SUCCEEDED)
+    jobs.settled(1, SUCCEEDED)
     none = Expansion(sweep="shop-{{ n }}", source=1, first_seq=4, jobs=0)
     assert released(jobs.expanded(none, [])) == []
-    jobs.settled(3, "shop-1", SUCCEEDED)
+    jobs.settled(3, SUCCEEDED)
     assert released(jobs.expanded(*made(3, 4, "good-1", "good-{{ n }}"))) == []
-    assert released(jobs.settled(4, "good-1", SUCCEEDED)) == [REPORT]
+    assert released(jobs.settled(4, SUCCEEDED)) == [REPORT]
 
 
 def test_job_is_skipped_when_a_step_of_a_chain_fails() -> None:
     """A shop that failed leaves out goods, and the reason names it."""
     jobs = chain(("good-*",))
-    jobs.settled(0, "search-a", SUCCEEDED)
+    jobs.settled(0, SUCCEEDED)
     jobs.expanded(*made(0, 3, "shop-1"))
-    (skipped,) = jobs.settled(3, "shop-1", FAILED).skipped
-    assert skipped.seq == REPORT
-    assert skipped.reason == "it needs jobs of the items of shop-1, which is FAILED"
+    (skipped,) = jobs.settled(3, FAILED).skipped
+    assert (skipped.seq, skipped.needed) == (REPORT, 3)
+    assert skipped.reason == "it needs jobs of the items of {job}, which is FAILED"
 
 
 def test_further_steps_concern_no_job_that_does_not_need_them() -> None:
     """A report of the shops does not wait for goods."""
     jobs = chain(("shop-*",))
-    for seq, key in ((0, "search-a"), (1, "search-b")):
-        jobs.settled(seq, key, SUCCEEDED)
+    for seq in (0, 1):
+        jobs.settled(seq, SUCCEEDED)
         jobs.expanded(*made(seq, seq + 3, f"shop-{seq}"))
-    assert released(jobs.settled(3, "shop-0", SUCCEEDED)) == []
-    assert released(jobs.settled(4, "shop-1", SUCCEEDED)) == [REPORT]
+    assert released(jobs.settled(3, SUCCEEDED)) == []
+    assert released(jobs.settled(4, SUCCEEDED)) == [REPORT]
 
 
 def test_own_items_are_no_condition() -> None:
