@@ -125,17 +125,6 @@ def test_missing_metrics_folder_is_a_warning(command: Command, outcome: str) -> 
     assert "Traceback" not in done.err
 
 
-@pytest.mark.parametrize("words", [("run", "s.toml"), ("schedule", "cron", "s.toml")])
-def test_metrics_file_that_no_collector_reads_is_refused(
-    command: Command, words: tuple[str, ...]
-) -> None:
-    """The textfile collector reads names that end in `.prom` only."""
-    command.write("s.toml", sweep("s", 1, batch='schedule = "@daily"'))
-    done = command.run(*words, "--metrics-file", "nightly.txt")
-    assert (done.code, done.out) == (2, "")
-    assert "nightly.txt: the name must end in .prom" in done.err
-
-
 def test_metrics_of_a_resumed_batch_count_all_requests(command: Command) -> None:
     """The requests of an interrupted process count too."""
     folder = str(command.folder / "output" / "nightly" / "latest")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.app.setup.settings import Settings
@@ -19,28 +18,13 @@ def metrics_of(settings: Settings) -> MetricsFile | None:
     What writes the file of metrics; None if the settings name none.
 
     Raises:
-        ConfigError: the name or the library is not right; nothing is started.
+        ConfigError: the library is not installed; nothing is started.
     """
     if settings.metrics_file is None:
         return None
-    check_name(settings.metrics_file)
     if find_spec(LIBRARIES_OF_EXTRAS[Extra.METRICS]) is None:
         raise ConfigError(f"--metrics-file {not_installed(Extra.METRICS)}")
     # Most calls need no metrics.
     from orchestrator.app.monitoring.metrics_file import MetricsFile
 
     return MetricsFile(path=settings.metrics_file.absolute())
-
-
-def check_name(file: Path) -> None:
-    """
-    Refuses a file that would be written, and never read.
-
-    Raises:
-        ConfigError.
-    """
-    if file.suffix != ".prom":
-        raise ConfigError(
-            f"--metrics-file {file}: the name must end in .prom, because the textfile collector of "
-            "the node exporter reads no other files"
-        )

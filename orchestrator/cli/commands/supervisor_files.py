@@ -13,7 +13,6 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.app.monitoring.metrics_setting import check_name
 from orchestrator.app.occurrences.schedules import schedule_of
 from orchestrator.app.setup.settings import Settings
 from orchestrator.app.setup.settings_sources import (
@@ -241,7 +240,6 @@ def _run_options(settings: Settings, options: argparse.Namespace) -> list[str]:
     for name, value in options.param:
         words += ["--param", f"{name}={value}"]
     if settings.metrics_file is not None:
-        check_name(settings.metrics_file)
         words += ["--metrics-file", str(settings.metrics_file.absolute())]
     for name in ("select", "exclude", "limit", "max_runs"):
         value = getattr(options, name)
