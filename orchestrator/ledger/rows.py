@@ -289,6 +289,9 @@ def end_values(run: Run) -> dict[str, Any]:
         "finished_at": stored(run.finished_at),
         "cost_usd": None if run.cost_usd is None else str(run.cost_usd),
         "build_number": run.build_number,
+        # A run that was found in a list: its options are known from a poll only.
+        "memory_mbytes": run.memory_mbytes,
+        "timeout_secs": run.timeout_secs,
     }
 
 

@@ -30,7 +30,7 @@ def test_resurrection_continues_the_same_run(command: Command, platform: ServedP
     done = command.run("run", "s.toml", "--json")
     assert done.code == 0, done.err
     row = line(done.json["folder"])
-    assert (row["attempts"], row["items"], done.json["runs"]) == (2, 4, 2)
+    assert (row["attempts"], row["items"], done.json["runs"]) == (2, 4, 1)
     run = platform.get(f"/actor-runs/{row['run_id']}")
     assert run["stats"]["resurrectCount"] == 1
     assert run["options"]["timeoutSecs"] == 600

@@ -57,7 +57,9 @@ WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 UPDATE attempts SET state = 'finished', dataset_id = :dataset_id, store_id = :store_id,
     run_status = :run_status, status_message = :status_message, exit_code = :exit_code,
     started_at = :started_at, finished_at = :finished_at, cost_usd = :cost_usd, build_number = :build_number,
-    straggles = :straggles, ended_at = :ended_at, cost_at = :ended_at, run_object = :run_object
+    memory_mbytes = COALESCE(:memory_mbytes, memory_mbytes),
+    timeout_secs = COALESCE(:timeout_secs, timeout_secs), straggles = :straggles,
+    ended_at = :ended_at, cost_at = :ended_at, run_object = :run_object
 WHERE job_seq = :seq AND number = :number AND state IN ('started', 'adopted');
 
 -- name: mark_over

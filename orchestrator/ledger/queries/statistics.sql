@@ -21,9 +21,9 @@ SELECT COUNT(*) AS attempts FROM open_attempts;
 SELECT EXISTS (SELECT 1 FROM open_attempts) AS has_some;
 
 -- name: sum_attempts
--- Counts attempts, runs, and jobs that took the results of earlier batches.
+-- Counts attempts, runs (a resurrected one once), and jobs that took the results of earlier batches.
 SELECT COUNT(*) FILTER (WHERE reused_from IS NULL) AS attempts,
-    COUNT(run_id) FILTER (WHERE reused_from IS NULL) AS runs,
+    COUNT(run_id) FILTER (WHERE reused_from IS NULL AND resurrects IS NULL) AS runs,
     COUNT(reused_from) AS reused, COALESCE(SUM(adopted), 0) AS adopted FROM attempts;
 
 -- name: sum_collected

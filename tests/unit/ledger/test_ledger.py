@@ -45,6 +45,18 @@ async def test_job_is_settled_by_the_states_of_its_attempt(tmp_path: Path) -> No
     assert not report.is_unread
 
 
+async def test_run_from_a_list_gets_its_options_at_its_end(tmp_path: Path) -> None:
+    """A list does not show memory and timeout, by which rules of a later process multiply."""
+    first = make_ledger(tmp_path)
+    attempt = await first.record_intent(0, 1, NOON)
+    listed = make_run(status="RUNNING")._replace(memory_mbytes=None, timeout_secs=None)
+    await first.mark_started(attempt, listed, adopted=True)
+    await first.mark_finished(attempt, make_run()._replace(memory_mbytes=512, timeout_secs=60))
+    (later,) = await reopen_ledger(tmp_path).take_over()
+    assert later.run is not None
+    assert (later.run.memory_mbytes, later.run.timeout_secs) == (512, 60)
+
+
 async def test_intent_outlives_the_process_that_recorded_it(tmp_path: Path) -> None:
     """A process that opens the ledger later finds the intent, with its job and its mark."""
     first = make_ledger(tmp_path, make_job(), make_job(1))
