@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,6 +99,34 @@ def _signalled(command: Command, since: str, steps: int) -> tuple[str, int]:
     status = command.run("status", "sweep", "--json").json
     assert done.code in {status["exit_code"], 130}, done.err
     return status["state"], status["exit_code"]
+
+
+def interrupted(
+    command: Command, platform: ServedPlatform, begins: int, *words: str
+) -> dict[str, Any]:
+    """The summary of a batch of one endless run, after a call whose work was interrupted."""
+    latest = command.folder / "output/sweep/latest"
+    log = latest / "log.jsonl"
+    process = command.start(*words)
+    event = '"batch_started"'
+    wait_until(lambda: log.exists() and log.read_text().count(event) == begins, "a begin")
+    wait_until(lambda: len(platform.runs_of(latest)) == 1, "a run")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=LONGEST_SECS)
+    assert process.code == 130, err
+    summary: dict[str, Any] = json.loads((latest / "summary.json").read_text())
+    return summary
+
+
+def test_time_in_which_runs_are_only_followed_is_active_time(
+    command: Command, platform: ServedPlatform
+) -> None:
+    """A resume that is interrupted before any run ends has worked until then."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=3600, items=1))
+    first = interrupted(command, platform, 1, "run", "sweep.toml")
+    second = interrupted(command, platform, 2, "resume", "sweep")
+    assert first["active_secs"] < second["active_secs"] < second["duration_secs"]
+    assert first["finished_at"] < second["finished_at"]
 
 
 def test_second_signal_ends_the_command_at_once(command: Command, platform: ServedPlatform) -> None:

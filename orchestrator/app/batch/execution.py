@@ -95,7 +95,7 @@ async def drive(
         async with open_batch(folder, endpoint, context) as batch:
             if context.watcher is not None:
                 context.watcher.began(folder)
-            before = batch.reader.extent()
+            before, followed = batch.reader.extent(), batch.reader.has_open_attempts()
             reason: OrchestratorError | None = None
             joined = ALONE if context.shard is None else await batch.ledger.join()
             if joined.is_open:
@@ -116,7 +116,8 @@ async def drive(
             live_runs = 0 if reason is None else await leave_runs(batch, context, reason)
             reason = await _complete_runs(batch, context, signals, reason)
             owes_news = context.announcer is not None
-            is_idle = not is_new and batch.reader.extent() == before
+            # To follow runs is work, also when they go on as before.
+            is_idle = not (is_new or followed) and batch.reader.extent() == before
             closed, totals = await _close(
                 batch, reason, counted, owes_news=owes_news, is_idle=is_idle
             )
