@@ -30,10 +30,13 @@ WHERE cost_usd IS NOT NULL AND resurrects IS NULL AND number > 1 AND (
     = 'REJECTED';
 
 -- name: select_near_cap
--- Lists the runs whose cost is within 5 % of a cap that we chose.
-SELECT key, cost_usd, reserved_usd FROM attempts JOIN jobs ON seq = job_seq
+-- Lists the runs whose cost is within 5 % of a cap that we chose, a resurrected one once, with its last cap.
+SELECT key, cost_usd, reserved_usd FROM attempts AS one JOIN jobs ON seq = job_seq
 WHERE caps_itself = 0 AND CAST(cost_usd AS DOUBLE PRECISION)
-    >= 0.95 * CAST(reserved_usd AS DOUBLE PRECISION) ORDER BY job_seq, number;
+    >= 0.95 * CAST(reserved_usd AS DOUBLE PRECISION)
+    AND NOT EXISTS (SELECT 1 FROM attempts AS later WHERE later.job_seq = one.job_seq
+        AND later.number > one.number AND later.resurrects = one.run_id)
+ORDER BY job_seq, number;
 
 -- name: select_run_costs
 -- Lists what the attempts that are over have cost and reserved.

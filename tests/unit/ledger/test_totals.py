@@ -111,6 +111,26 @@ def test_costs_of_old_runs_become_final_in_all_parts_of_a_large_batch(tmp_path: 
     assert (totals.cost_usd, totals.cost_is_provisional) == (Decimal("0.40"), False)
 
 
+def test_resurrected_run_is_near_its_cap_once(tmp_path: Path) -> None:
+    """The cap of its last attempt counts, and so does what all of them have cost together."""
+    ledger = make_ledger(tmp_path, make_job(0))
+
+    async def scenario() -> None:
+        for number, cost in enumerate(("0.96", "1.97"), start=1):
+            attempt = await ledger.record_intent(
+                0, number, NOON, reserved_usd=Decimal(number), caps_itself=False
+            )
+            run = make_run("again", status="FAILED", cost_usd=Decimal(cost))
+            await ledger.mark_started(attempt, run)
+            await ledger.mark_finished(attempt, run)
+            remedy = Remedy(resurrects=run.id)
+            await ledger.mark_over(attempt, FAILED, ready_at=0.5, remedy=remedy)
+
+    run_virtual(scenario)
+    (near,) = totals_of(tmp_path).near_cap
+    assert (near.cost_usd, near.cap_usd) == (Decimal("1.97"), Decimal(2))
+
+
 def test_runs_that_are_not_collected_are_counted_from_the_first_end(tmp_path: Path) -> None:
     """None before a run has begun; then how many there are, and since when."""
     ledger = make_ledger(tmp_path, make_job(0), make_job(1))
