@@ -76,8 +76,8 @@ def _attempt_of(row: tuple[Any, ...]) -> ListedAttempt:
     (
         seq, _, _, _, _, _, number, state, outcome, run_id, dataset_id, run_status, exit_code,
         started_at, finished_at, memory_mbytes, cost_usd, items, size_bytes, sha256, proof,
-        unproven, datasets, build_number, adopted, resurrects, reused_from, straggles, error,
-        remedy,
+        unproven, datasets, build_number, adopted, resurrected_at, reused_from, straggles,
+        error, remedy,
     ) = row  # fmt: skip
     return ListedAttempt(
         seq=seq,
@@ -100,7 +100,7 @@ def _attempt_of(row: tuple[Any, ...]) -> ListedAttempt:
         datasets=datasets_from(datasets),
         build_number=build_number,
         is_adopted=bool(adopted),
-        resurrects=resurrects,
+        resurrected_at=instant(resurrected_at),
         reused_from=reused_from,
         is_straggler=bool(straggles),
         error=error,

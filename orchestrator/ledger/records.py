@@ -157,7 +157,8 @@ class ListedAttempt(NamedTuple):
         cost_usd: of its run; a resurrected run has its whole cost at its last attempt.
         sha256, proof, unproven, datasets: as in `JobReport`.
         is_adopted: whether its run was found after the answer to its start was lost.
-        resurrects: the run of an earlier attempt that it continues.
+        resurrected_at: when it was to continue the run of an earlier attempt; None for a run of its
+            own.
         is_straggler: whether its run takes, or took, far longer than similar ones.
         input_changes: fields of its input that differ from that of its job, as a JSON object.
     """
@@ -182,7 +183,7 @@ class ListedAttempt(NamedTuple):
     datasets: tuple[OtherDataset, ...]
     build_number: str | None
     is_adopted: bool
-    resurrects: RunId | None
+    resurrected_at: datetime | None
     reused_from: BatchId | None
     is_straggler: bool
     error: str | None

@@ -154,7 +154,7 @@ def _attempt(batch: Batch, one: ListedAttempt, zone: tzinfo) -> AttemptView:
     outcome = one.outcome or one.run_status or one.state.value
     marks = {
         "found again": one.is_adopted,
-        "resurrected": one.resurrects is not None,
+        "resurrected": one.resurrected_at is not None,
         "reused": one.reused_from is not None,
         "straggler": one.is_straggler,
         f"other {', '.join(json.loads(one.input_changes or '{}'))}": one.input_changes is not None,

@@ -42,7 +42,7 @@ def listed_attempt(seq: int = 0, number: int = 1, **fields: Any) -> ListedAttemp
         "datasets": (),
         "build_number": "0.0.1",
         "is_adopted": False,
-        "resurrects": None,
+        "resurrected_at": None,
         "reused_from": None,
         "is_straggler": False,
         "error": None,

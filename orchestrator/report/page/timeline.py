@@ -60,7 +60,8 @@ class Timeline:
         """Adds the run of an attempt; one in progress lasts until now."""
         if attempt.started_at is None or attempt.reused_from is not None:
             return
-        start = attempt.started_at.timestamp()
+        # A resurrected run keeps its first start, but the attempt before has drawn that part.
+        start = (attempt.resurrected_at or attempt.started_at).timestamp()
         end = (attempt.finished_at or (now if attempt.is_open else attempt.started_at)).timestamp()
         self._starts.append(start)
         self._ends.append(max(start, end))

@@ -213,7 +213,7 @@ def test_job_costs_what_all_its_runs_cost() -> None:
     attempts = (
         listed_attempt(number=1, run_id=RunId("a"), cost_usd=Decimal(1)),
         listed_attempt(number=2, run_id=RunId("b"), cost_usd=Decimal(2)),
-        listed_attempt(number=3, run_id=RunId("b"), cost_usd=Decimal(5), resurrects=RunId("b")),
+        listed_attempt(number=3, run_id=RunId("b"), cost_usd=Decimal(5), resurrected_at=NOON),
     )
     assert shown_job(ended_batch(), listed_job(attempts=attempts)).cost_usd == 6
 

@@ -36,6 +36,18 @@ def test_timeline_counts_runs_and_memory_at_once() -> None:
     assert 'viewBox="0 0 1000 24"' in view.lanes
 
 
+def test_timeline_draws_each_life_of_a_resurrected_run_once() -> None:
+    """Its second life begins when it is resurrected, not when the run first started."""
+    ends, again = NOON + timedelta(seconds=60), NOON + timedelta(seconds=90)
+    lives = (
+        listed_attempt(finished_at=ends),
+        listed_attempt(number=2, finished_at=NOON + timedelta(seconds=120), resurrected_at=again),
+    )
+    view = make_page([listed_job(attempts=lives)]).timeline
+    assert view is not None
+    assert (view.runs, view.concurrency.peak) == (2, 1)
+
+
 def test_timeline_of_days_has_dates() -> None:
     """After a day, a time alone would be ambiguous."""
     last = listed_attempt(1, started_at=NOON, finished_at=NOON + timedelta(days=3))
