@@ -32,10 +32,8 @@ def collection_of(context: Context, store: KeyValueStore, name: str) -> Callable
     """
     run = context.runs.by_storage.get(store.id)
     schema = None if run is None else _schema(context, run, "keyValueStore")
-    collections = (schema or {}).get("collections")
-    found = collections.get(name) if isinstance(collections, dict) else None
-    if not isinstance(found, dict):
-        known = ", ".join(collections) if isinstance(collections, dict) and collections else "none"
+    found, known = _entry(schema, "collections", name)
+    if found is None:
         raise ApiError(
             400,
             "invalid-collection",
@@ -47,14 +45,6 @@ def collection_of(context: Context, store: KeyValueStore, name: str) -> Callable
     return lambda key: key.startswith(str(found.get("keyPrefix", "")))
 
 
-def _schema(context: Context, run: Run, kind: str) -> dict[str, Any] | None:
-    actor = context.actors.by_id.get(run.actor_id)
-    schema: dict[str, Any] | None = (
-        None if actor is None else definition(actor).get("storages", {}).get(kind)
-    )
-    return schema
-
-
 def transformation(context: Context, dataset: Dataset, view: str) -> dict[str, tuple[str, ...]]:
     """
     Returns the parameters of the items endpoint that a view of the schema stands for.
@@ -62,10 +52,8 @@ def transformation(context: Context, dataset: Dataset, view: str) -> dict[str, t
     Raises:
         ApiError: the schema has no such view (400).
     """
-    views = (dataset_schema(context, dataset) or {}).get("views")
-    found = views.get(view) if isinstance(views, dict) else None
-    if not isinstance(found, dict):
-        known = ", ".join(views) if isinstance(views, dict) and views else "none"
+    found, known = _entry(dataset_schema(context, dataset), "views", view)
+    if found is None:
         raise ApiError(
             400,
             "requested-dataset-view-does-not-exist",
@@ -78,3 +66,21 @@ def transformation(context: Context, dataset: Dataset, view: str) -> dict[str, t
         for name in _LISTS
         if isinstance(given.get(name), list)
     }
+
+
+def _schema(context: Context, run: Run, kind: str) -> dict[str, Any] | None:
+    actor = context.actors.by_id.get(run.actor_id)
+    schema: dict[str, Any] | None = (
+        None if actor is None else definition(actor).get("storages", {}).get(kind)
+    )
+    return schema
+
+
+def _entry(
+    schema: dict[str, Any] | None, field: str, name: str
+) -> tuple[dict[str, Any] | None, str]:
+    """Returns an entry of a table in a schema, or None, and the names that the table has."""
+    table = (schema or {}).get(field)
+    entries = table if isinstance(table, dict) else {}
+    found = entries.get(name)
+    return found if isinstance(found, dict) else None, ", ".join(entries) or "none"

@@ -121,7 +121,7 @@ async def test_actors_are_listed_by_their_last_run(tmp_path: Path) -> None:
         assert (await call("GET", "actors", sortBy="name")).error == (400, "invalid-input")
 
 
-async def test_nobody_shares_storages_with_the_account(tmp_path: Path) -> None:
+async def test_no_storage_is_of_another_account(tmp_path: Path) -> None:
     """The emulator has one account, so no storage is another account's."""
     async with calling(tmp_path) as call:
         for kind in ("datasets", "key-value-stores", "request-queues"):
