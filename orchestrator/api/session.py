@@ -111,16 +111,18 @@ class Session:
         """
         if not self._has_ended.is_set():
             self.stop.make(LeftEarly())
-        with anyio.CancelScope(shield=True):
-            try:
-                with anyio.move_on_after(LEAVE_SECS):
-                    await self._has_ended.wait()
-            finally:
-                self._scope.cancel()
-                await self._wait_for_task()
-        self._closing.close()
-        self._readers.clear()
-        self._is_left = True
+        try:
+            with anyio.CancelScope(shield=True):
+                try:
+                    with anyio.move_on_after(LEAVE_SECS):
+                        await self._has_ended.wait()
+                finally:
+                    self._scope.cancel()
+                    await self._wait_for_task()
+        finally:
+            self._closing.close()
+            self._readers.clear()
+            self._is_left = True
 
     async def wait_until_ended(self) -> None:
         """
@@ -228,18 +230,19 @@ class Session:
         self._add((self._current, seq))
 
     async def _work(self, function: Callable[[], Awaitable[int]], log_level: str) -> None:
-        # Shielded: a cancelled program leaves the batch in order, see `leave`.
-        with self._scope:
-            try:
-                with logging_through(self.sink, level=log_level):
-                    self.code = await function()
-            except Exception as error:  # noqa: BLE001 - the program gets it where it waits
-                self.error = known_error(error) or error
-        if self.code is None and self.error is None:
-            self.error = LeftEarly()
-        self._has_ended.set()
-        self._has_begun.set()
-        self._wake()
+        try:
+            # Shielded: a cancelled program leaves the batch in order, see `leave`.
+            with self._scope, logging_through(self.sink, level=log_level):
+                self.code = await function()
+        except Exception as error:  # noqa: BLE001 - the program gets it where it waits
+            self.error = known_error(error) or error
+        finally:
+            # Also if the program cancels all tasks of its loop, this one too.
+            if self.code is None and self.error is None:
+                self.error = LeftEarly()
+            self._has_ended.set()
+            self._has_begun.set()
+            self._wake()
 
     async def _wait_for_task(self) -> None:
         """Waits until no task is left; a shield does not keep away a cancellation by asyncio."""

@@ -154,6 +154,21 @@ async def test_task_that_is_cancelled_while_it_leaves_leaves_no_task(
     assert [task for task in asyncio.all_tasks() if task.get_name() == "batch"] == []
 
 
+async def test_program_that_cancels_all_tasks_waits_for_no_more_events(
+    emulator: EmulatorHandle,
+) -> None:
+    """A program may end that way, and its batch can be resumed as after a crash."""
+    async with Batch(name="shops", jobs=[slow("slow")]) as batch:
+        await wait_for_a_run(batch)
+        for task in asyncio.all_tasks():
+            if task.get_name() == "batch":
+                task.cancel()
+        with pytest.raises(LeftEarly), anyio.fail_after(60):
+            async for _ in batch.events():
+                pass
+    assert statuses(emulator) == ["RUNNING"]
+
+
 async def test_program_that_is_cancelled_at_once_starts_nothing(
     emulator: EmulatorHandle, tmp_path: Path
 ) -> None:
