@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import Any
 
 import orjson
 
-_BOM = b"\xef\xbb\xbf"
-
 
 def without_bom(content: bytes) -> bytes:
     """Returns the content of a text file without the byte order mark that some editors write."""
-    return content.removeprefix(_BOM)
+    return content.removeprefix(BOM_UTF8)
 
 
 def parse_json(content: bytes) -> Any:

@@ -6,6 +6,7 @@ import csv
 import html
 import io
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -16,7 +17,6 @@ from apify_emulator.storages.item_transform import Item, leaves
 
 Blocks: TypeAlias = "Iterable[list[Item]]"
 MAX_COLUMNS = 2000
-_BOM = b"\xef\xbb\xbf"
 _NOT_IN_XML_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -44,14 +44,14 @@ class FormatOptions:
 def as_jsonl(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
     """Yields a JSON object per line."""
     if options.bom:
-        yield _BOM
+        yield BOM_UTF8
     for block in read_blocks():
         yield b"".join(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in block)
 
 
 def as_json(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
     """Yields a JSON array."""
-    yield _BOM + b"[" if options.bom else b"["
+    yield BOM_UTF8 + b"[" if options.bom else b"["
     is_first = True
     for block in read_blocks():
         if block:
@@ -64,7 +64,7 @@ def as_csv(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterato
     """Yields a table with a header; nested values become columns like `a/b`."""
     columns = columns_of(read_blocks(), options.fields)
     if options.bom is not False:
-        yield _BOM
+        yield BOM_UTF8
     page = io.StringIO()
     writer = csv.writer(page, delimiter=options.delimiter, lineterminator="\n")
     if options.has_header:
@@ -80,7 +80,7 @@ def as_csv(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterato
 def as_html(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
     """Yields a page with one table."""
     columns = columns_of(read_blocks(), options.fields)
-    yield (_BOM if options.bom else b"") + b"<!DOCTYPE html><html><body><table>"
+    yield (BOM_UTF8 if options.bom else b"") + b"<!DOCTYPE html><html><body><table>"
     if options.has_header:
         yield _html_row(columns, "th")
     for block in read_blocks():
@@ -94,7 +94,7 @@ def as_xml(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterato
     """Yields an element per item."""
     root, name = _xml_name(options.xml_root), _xml_name(options.xml_row)
     yield (
-        _BOM if options.bom else b""
+        BOM_UTF8 if options.bom else b""
     ) + f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}>'.encode()
     for block in read_blocks():
         yield "".join(f"\n  {_xml(name, item)}" for item in block).encode()
@@ -104,7 +104,7 @@ def as_xml(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterato
 def as_rss(read_blocks: Callable[[], Blocks], options: FormatOptions) -> Iterator[bytes]:
     """Yields a feed with an entry per item."""
     title, about = _xml_text(options.feed_title), _xml_text(options.feed_description)
-    yield (_BOM if options.bom else b"") + (
+    yield (BOM_UTF8 if options.bom else b"") + (
         '<?xml version="1.0" encoding="UTF-8"?>\n<rss version="2.0"><channel>'
         f"<title>{title}</title><description>{about}</description>"
     ).encode()

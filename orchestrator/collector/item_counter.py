@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from functools import lru_cache
 from typing import IO, Protocol
@@ -17,7 +18,6 @@ from orchestrator.model.jobs import ItemsQuery
 from orchestrator.store.sink import Sink
 
 PIECE_BYTES = 1024 * 1024
-BOM = b"\xef\xbb\xbf"
 SHEET = "xl/worksheets/sheet1.xml"
 STRUCTURE = re.compile(rb'["\[\]{},]')
 ROW = re.compile(rb'<row(?: (?:[^>]*? )?r="(\d+)"[^>]*| [^>]*|/)?>')
@@ -56,13 +56,13 @@ class CsvCounter:
         self._ends += sum(part.count(b"\n") for part in parts[outside::2])
         self._is_quoted ^= len(parts) % 2 == 0
         self._last = data[-1:]
-        if len(self._head) <= len(BOM):
-            self._head += data[: len(BOM) + 1]
+        if len(self._head) <= len(BOM_UTF8):
+            self._head += data[: len(BOM_UTF8) + 1]
 
     def rows(self) -> int:
         """The rows so far."""
         # The last row may lack its line feed; a lone byte order mark is no row.
-        is_open = self._head not in (b"", BOM) and self._last != b"\n"
+        is_open = self._head not in (b"", BOM_UTF8) and self._last != b"\n"
         return max(0, self._ends + is_open - self._header_rows)
 
 

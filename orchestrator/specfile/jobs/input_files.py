@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,6 @@ from orchestrator.system_errors import refuse_exhaustion
 
 MOST_CACHED = 64
 """How many different texts and tables stay in memory."""
-
-_BOM = b"\xef\xbb\xbf"
 
 
 class InputFiles:
@@ -98,7 +97,7 @@ def _parsed(path: Path, data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        if data.startswith(_BOM):
+        if data.startswith(BOM_UTF8):
             raise TemplateMistake(
                 f"{path} begins with a byte order mark, which JSON must not have; save it as UTF-8 "
                 "without one"
