@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-from anyio import to_thread
 
 from orchestrator.apify import ApifyClient, Download
 from orchestrator.collector.attempt_files import keeping_attempts
 from orchestrator.collector.dataset import Datasets, count_behind
+from orchestrator.collector.input_copy import NO_INPUT, input_copy
 from orchestrator.collector.items_file import ItemsFile, items_name
 from orchestrator.collector.other_datasets import (
     aliases_of,
@@ -29,7 +29,7 @@ from orchestrator.collector.record_keys import (
     matching_keys,
 )
 from orchestrator.collector.sync_items import answer_part, save_answer
-from orchestrator.errors import NotFound, PlatformError, TransientError
+from orchestrator.errors import InputRejected, NotFound, PlatformError, TransientError
 from orchestrator.event_log import LOG
 from orchestrator.model.attempts import Collected, OtherDataset
 from orchestrator.model.ids import JobKey, StoreId
@@ -181,7 +181,13 @@ class Collector:
         if run_json is None and (plan.run or plan.datasets):
             # The run exists, so a single refusal is not believed.
             run_json = (await self._client.runs.get(run.id, insist=True)).to_json()
-        contents = await self._described(job, run_json)
+        contents = _run_copy(job, run_json)
+        try:
+            contents |= await input_copy(job)
+        # The results are there, and were made of what the file held then.
+        except InputRejected as error:
+            LOG.warning("input_not_kept", error=str(error))
+            missing += (NO_INPUT,)
         others = await self._collect_others(job, folder, run_json) if plan.datasets else ()
         if not plan.items:
             if contents:
@@ -244,24 +250,13 @@ class Collector:
         Writes `run.json` and `input.json` alone, as far as they are wanted.
 
         Raises:
+            InputRejected: as `input_copy`.
             DiskFull, OutputLost.
         """
+        contents = {**_run_copy(job, run_json), **await input_copy(job)}
         async with keeping_attempts(self.folder_of(job.key), number):
-            contents = await self._described(job, run_json)
             if contents:
                 await self._files.save(f"{self._folder}/{job.key}", contents)
-
-    async def _described(self, job: Job, run_json: bytes | None) -> dict[str, bytes]:
-        files = {}
-        if job.collect.input:
-            if job.input.path is not None:
-                name = f"input.{extension(job.input.content_type)}"
-                files[name] = await to_thread.run_sync(Path(job.input.path).read_bytes)
-            elif job.input.body is not None:
-                files["input.json"] = job.input.body
-        if job.collect.run and run_json is not None:
-            files["run.json"] = run_json
-        return files
 
     async def _collect_items(
         self,
@@ -379,6 +374,11 @@ class Collector:
 def output_name(download: Download) -> str:
     """The name of the output record's file, by its content type."""
     return f"output.{extension(download.content_type)}"
+
+
+def _run_copy(job: Job, run_json: bytes | None) -> dict[str, bytes]:
+    """The content of `run.json`, by that name; empty where it is not wanted, or not known."""
+    return {"run.json": run_json} if job.collect.run and run_json is not None else {}
 
 
 def _remove_store_itself(path: Path, store_id: StoreId) -> bool:

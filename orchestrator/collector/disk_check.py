@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.collector.input_copy import NO_INPUT
 from orchestrator.collector.items_file import ItemsFile, items_name
 from orchestrator.collector.other_datasets import FOLDER
 from orchestrator.model.attempts import OtherDataset
@@ -94,7 +95,8 @@ def _absent(
 ) -> Iterator[str]:
     if options.run and not (folder / "run.json").is_file():
         yield "run.json is missing"
-    if options.input and not job.input.is_empty and not any(folder.glob("input.*")):
+    had_input = not job.input.is_empty and NO_INPUT not in missing
+    if options.input and had_input and not any(folder.glob("input.*")):
         yield "the input is missing"
     had_output = f"record {job.output_record_key}" not in missing
     if options.output and had_output and not any(folder.glob("output.*")):

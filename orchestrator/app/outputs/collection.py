@@ -30,6 +30,7 @@ from orchestrator.app.setup.settings import Settings
 from orchestrator.collector.acceptance import Acceptance
 from orchestrator.collector.collect import Collector
 from orchestrator.collector.disk_check import Found
+from orchestrator.collector.input_copy import NO_INPUT
 from orchestrator.errors import (
     OrchestratorError,
     PlanExhausted,
@@ -249,13 +250,13 @@ class Gaps:
         found = await to_thread.run_sync(check_files, folder, report)
         if not (is_lost or report.is_unread or found.problems or self._is_unproven(report)):
             return
-        if await self._described(report):
-            return
         kept = found.items
         if self.asks and kept is not None:
             # A proof would be believed without a request.
             kept = kept._replace(proof=None)
         try:
+            if await self._described(report):
+                return
             answer = await self.batch.client.runs.get(report.run_id, insist=True)
             run = answer.facts()
             if is_lost and not await ledger.mark_found_again(job.seq, report.attempts, run):
@@ -274,9 +275,18 @@ class Gaps:
             self.lacking.append((job.seq, job.key, str(error)))
             return
         await self._judge(report, run, collected)
+        await self._note_collected(report, collected, found)
+
+    async def _note_collected(self, report: JobReport, collected: Collected, before: Found) -> None:
+        """Notes whether the files of a job are other ones now, or cannot all be there."""
+        job = report.job
+        if NO_INPUT in collected.missing and NO_INPUT not in report.missing:
+            self.lacking.append((job.seq, job.key, "its input file is not the one that was sent"))
+            return
+        folder = self.collector.folder_of(job.key)
         after = await to_thread.run_sync(check_files, folder, _with_collected(report, collected))
         others = [[other.sha256 for other in each.datasets] for each in (report, collected)]
-        if _files_of(after) != _files_of(found) or others[0] != others[1]:
+        if _files_of(after) != _files_of(before) or others[0] != others[1]:
             self.fetched.append((job.seq, job.key))
             LOG.info("job_collected_again")
 
