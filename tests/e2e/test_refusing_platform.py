@@ -164,6 +164,24 @@ def test_refused_look_up_is_an_error_before_any_start(
         assert platform.runs() == []
 
 
+def test_token_that_may_not_read_its_account_is_no_platform_that_is_away(faulty: Make) -> None:
+    """`doctor` and `run --resume` say that the account cannot be read, and go on."""
+    rule = {"do": "refuse", "method": "GET", "path": "/users/me", "status": 403}
+    command, _ = faulty({**rule, "type": "insufficient-permissions", "message": "Not allowed."})
+    command.write("s.toml", sweep("scoped", 1, duration_secs=0.01))
+    done = command.run("doctor", "--json")
+    assert done.code == 0, done.out
+    found = {check["about"]: check for check in done.json["checks"]}
+    assert "platform" not in found
+    assert found["token"]["state"] == "warning"
+    assert "Not allowed." in found["token"]["found"]
+    assert {"limits", "clock"} <= found.keys()
+    done = command.run("run", "s.toml", "--resume")
+    assert done.code == 0, done.err
+    assert "account not read" in done.err
+    assert "platform not reached" not in done.err
+
+
 def test_platform_error_at_look_up_is_not_a_bug(faulty: Make) -> None:
     """If every look-up of an Actor fails, the command ends with 5 and the platform's message."""
     rule = {"do": "error-before", "method": "GET", "path": "/v2/acts/", "status": 500}

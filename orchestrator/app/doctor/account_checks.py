@@ -11,11 +11,12 @@ from orchestrator.apify.models import AccountLimits
 from orchestrator.app.clock import utc_now
 from orchestrator.app.doctor.findings import Finding, problem, warning
 from orchestrator.app.setup.context import BatchContext, connected_client
-from orchestrator.errors import NotAuthorized, PlatformError
+from orchestrator.errors import NotAuthorized, PermanentError, PlatformError
 from orchestrator.model.money import money
 
 AWAY_SECS = 12.0
 NEARLY_USED = Decimal("0.9")
+PERMISSION = "give the token the permission to read the account, if limits should be known"
 EXACT = timedelta(seconds=30)
 WRONG = timedelta(minutes=5)
 """A clock that is further off than this misses the occurrences of a schedule."""
@@ -36,20 +37,23 @@ async def check_account(context: BatchContext) -> list[Finding]:
             if error.error_type is None:  # not the platform's own words: a redirect led elsewhere
                 advice = "set APIFY_API_BASE_URL to the address of the platform"
             return [problem("token", f"{url} refuses it: {error}", advice)]
+        except PermanentError as error:
+            # A scoped token may start runs without the right to read its user.
+            found = warning("token", f"{url} does not say whose it is: {error}", PERMISSION)
         except PlatformError as error:
             advice = "check the network, a proxy and APIFY_API_BASE_URL"
             return [problem("platform", f"{url} does not answer: {error}", advice)]
-        name = account.username or account.id or "an unknown account"
-        found = [Finding(about="token", found=f"{url} accepts it; it belongs to {name}")]
-        return [*found, *await _limits(client), _clock(client)]
+        else:
+            name = account.username or account.id or "an unknown account"
+            found = Finding(about="token", found=f"{url} accepts it; it belongs to {name}")
+        return [found, *await _limits(client), _clock(client)]
 
 
 async def _limits(client: ApifyClient) -> list[Finding]:
     try:
         return list(findings_of_limits(await client.account.get_limits()))
     except PlatformError as error:
-        advice = "give the token the permission to read the account, if limits should be known"
-        return [warning("limits", f"not known: {error}", advice)]
+        return [warning("limits", f"not known: {error}", PERMISSION)]
 
 
 def findings_of_limits(answer: AccountLimits) -> Iterator[Finding]:

@@ -49,6 +49,7 @@ from orchestrator.errors import (
     BatchHeld,
     LedgerAway,
     OrchestratorError,
+    PermanentError,
     PlatformError,
     UsageError,
     WaitedTooLong,
@@ -371,6 +372,8 @@ async def _ask_account(context: BatchContext) -> str | None:
             async with ApifyClient(options) as client:
                 try:
                     return (await client.account.get()).id
+                except PermanentError as error:
+                    LOG.warning("account_not_read", error=str(error))
                 except PlatformError as error:
                     LOG.warning("platform_not_reached", error=str(error))
     return None
