@@ -51,6 +51,7 @@ from orchestrator.scheduler.start_request import (
     StartRefused,
     TargetHeld,
 )
+from orchestrator.scheduler.timings import CLOCK_GRAIN_SECS
 from orchestrator.scheduler.verdict import verdict_of
 
 PROBE_SECS = 20.0
@@ -304,8 +305,8 @@ class AttemptLife:
         platform_now = None if ended_at is None else self._parts.client.platform_now()
         if ended_at is not None and platform_now is not None:
             # Both are times of the platform: its clock may differ from ours, and ours may jump.
-            passed_secs = max(0.0, (platform_now - ended_at).total_seconds())
-        return loop_time() + max(0.0, self._parts.counts_settle_secs - passed_secs)
+            passed_secs = (platform_now - ended_at).total_seconds() - CLOCK_GRAIN_SECS
+        return loop_time() + max(0.0, self._parts.counts_settle_secs - max(0.0, passed_secs))
 
     def _count_early(self, ended: EndedRun) -> None:
         """

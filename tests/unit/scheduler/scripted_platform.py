@@ -216,6 +216,7 @@ def scheduler_of(
     usage: Usage | None = None,
     max_downloads: int = 32,
     timings: Timings | None = None,
+    counts_settle_secs: float = 0.0,
     **given: Any,
 ) -> Scheduler:
     queue = JobQueue()
@@ -232,6 +233,7 @@ def scheduler_of(
         claim_of=claim_of,
         chance=lambda: 1.0,
         max_downloads=max_downloads,
+        counts_settle_secs=counts_settle_secs,
         **({} if timings is None else {"timings": timings}),
     )
     return Scheduler(parts, queue=queue, usage=usage or Usage(Limits(max_runs=max_runs)), **given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ from orchestrator.scheduler.decide.limits import Claim, Limits
 from orchestrator.scheduler.decide.start_gate import FIRST_PAUSE_SECS, UNCONFIRMED_JOBS
 from orchestrator.scheduler.decide.usage import Usage
 from orchestrator.scheduler.downloads import MOST_READY
-from tests.support.builders import make_run
+from tests.support.builders import NOON, make_run
 from tests.support.virtual_time import run_virtual
 from tests.unit.scheduler.scripted_platform import (
     LATER,
@@ -75,6 +76,25 @@ def test_run_that_ended_in_an_earlier_process_is_collected() -> None:
     run_virtual(lambda: scheduler_of(platform, []).run([(finished, place(0))]))
     assert platform.collected == {"before": 0.0}
     assert platform.begun == []
+
+
+class TimedPlatform(ScriptedPlatform):
+    """A platform whose clock is known: it shows nine seconds after noon."""
+
+    def platform_now(self) -> Any:
+        return NOON + timedelta(seconds=9)
+
+    async def ended_attempt(self, seq: int, _number: int) -> tuple[Attempt, None]:
+        return attempt_of(seq, run=make_run("before")), None
+
+
+def test_items_are_counted_by_clocks_that_show_whole_seconds() -> None:
+    """An end that an earlier process read as 12:00:00 may have been nearly a second later."""
+    platform = TimedPlatform()
+    finished = attempt_of(0, state=AttemptState.FINISHED, run=make_run("before"), ended_at=NOON)
+    scheduler = scheduler_of(platform, [], counts_settle_secs=10.0)
+    run_virtual(lambda: scheduler.run([(finished, place(0))]))
+    assert platform.collected == {"before": 2.0}
 
 
 class PricedPlatform(ScriptedPlatform):
