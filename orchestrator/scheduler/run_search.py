@@ -101,10 +101,12 @@ class RunFinder:
         self._asked: dict[Mark, Attempt] = {}
         self._found: dict[Mark, Run] = {}
         self._agents: dict[RunId, str] = {}
-        self._target_ids: dict[Target, str] = {}
+        # None: the platform does not show it.
+        self._target_ids: dict[Target, str | None] = {}
         self._unmarked: dict[RunId, models.Run] = {}
         self._proven: set[Target] = set()
         self.has_unread = False
+        self._has_skipped = False
         self._passes = 0
         self._next_pass_at = 0.0
 
@@ -226,16 +228,17 @@ class RunFinder:
         return None
 
     async def _is_of(self, run: models.Run, target: Target) -> bool:
+        """Whether a run may be of an Actor or task: it is one if one of both is not known."""
         of = run.act_id if target.kind is TargetKind.ACTOR else run.actor_task_id
-        try:
-            return of is None or of == await self._id_of(target)
-        except PermanentError:
-            # It is unknown whether the run has another target: input and options decide.
-            return True
+        wanted = await self._id_of(target)
+        return of is None or wanted is None or of == wanted
 
-    async def _id_of(self, target: Target) -> str:
+    async def _id_of(self, target: Target) -> str | None:
         if target not in self._target_ids:
-            self._target_ids[target] = (await self._client.actors.get_target(target)).id
+            try:
+                self._target_ids[target] = (await self._client.actors.get_target(target)).id
+            except PermanentError:
+                self._target_ids[target] = None
         return self._target_ids[target]
 
     async def _has_input(self, run: models.Run, body: bytes | None) -> bool:
@@ -293,7 +296,7 @@ class RunFinder:
             account's list, those of which it shows a run that this batch knows. None when it
             cannot be read.
         """
-        self.has_unread = False
+        self.has_unread = self._has_skipped = False
         listing = RunListing(self._client, since, target=target)
         shown = set() if target is None else {target}
         try:
@@ -314,7 +317,8 @@ class RunFinder:
             # A token may read the runs of one Actor and not those of the account, or neither.
             return None
         await self.orphans.end_noted()
-        return shown if listing.is_whole and not self.has_unread else set()
+        has_all = listing.is_whole and not (self.has_unread or self._has_skipped)
+        return shown if has_all else set()
 
     async def _note(self, item: models.Run, *, reads_one_by_one: bool) -> None:
         agent = item.user_agent
@@ -342,6 +346,7 @@ class RunFinder:
                 return ""
             if len(self._agents) >= self._most_reads:
                 self._agents_hidden(self._most_reads)
+                self._has_skipped = True
                 return ""
             try:
                 run = await self._client.runs.get(run_id, insist=True)
@@ -357,18 +362,12 @@ class RunFinder:
         return self._agents[run_id]
 
     async def _may_be_ours(self, item: models.Run) -> bool:
-        """Whether a run has an Actor or task that this process has sent a start to."""
+        """Whether a run may have an Actor or task that this process has sent a start to."""
         targets = self._targets | {attempt.job.target for attempt in self._asked.values()}
-        for target in targets - self._target_ids.keys():
-            with suppress(PermanentError, TransientError):
-                await self._id_of(target)
-        if not self._target_ids:
+        try:
+            return not targets or any([await self._is_of(item, target) for target in targets])
+        except TransientError:
             return True
-        return any(
-            of is None or of == wanted
-            for target, wanted in self._target_ids.items()
-            for of in (item.act_id if target.kind is TargetKind.ACTOR else item.actor_task_id,)
-        )
 
 
 def contains(record: bytes, sent: bytes) -> bool:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import cast
+from typing import ClassVar, cast
 
 import anyio
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from orchestrator.apify import ApifyClient, models
 from orchestrator.errors import NotAuthorized
 from orchestrator.model.ids import RunId
+from orchestrator.model.jobs import Target, TargetKind
 from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_list import COSTS_AT_ONCE
 from orchestrator.scheduler.run_search import RunFinder
@@ -17,6 +18,7 @@ from tests.support.builders import NOON
 from tests.support.virtual_time import run_virtual
 from tests.unit.scheduler.listed_runs import (
     AGENT,
+    TARGET,
     FakePlatform,
     NoOrphans,
     finder_of,
@@ -162,6 +164,47 @@ def test_reads_of_single_runs_are_limited() -> None:
 
     run_virtual(scenario)
     assert warned[0] == 3
+
+
+def test_pass_that_has_reached_its_limit_of_reads_is_not_a_proof() -> None:
+    """One of the runs that were not read may be the one that is searched for."""
+
+    async def scenario() -> None:
+        runs = [run_json(f"r{number}", "curl") for number in range(9)]
+        platform = FakePlatform([*runs, run_json("mine", AGENT)], False)
+        finder = RunFinder(
+            cast("ApifyClient", platform), cast("Orphans", NoOrphans()), most_reads=3
+        )
+        look = await finder.find(sent())
+        assert (look.run, look.is_proof) == (None, False)
+
+    run_virtual(scenario)
+
+
+def test_run_of_an_actor_that_cannot_be_read_is_found() -> None:
+    """A token that may not read this Actor, and may read another one, hides no run."""
+
+    class Scoped(FakePlatform):
+        targets: ClassVar[list[str]] = []
+
+        async def get_target(self, target: Target) -> models.Actor:
+            self.targets.append(target.id)
+            if target == TARGET:
+                raise NotAuthorized("not yours", method="GET", path="/act", status=403)
+            return models.Actor.model_validate({"id": "act2"})
+
+    async def scenario() -> None:
+        runs = [run_json(f"r{number}", "curl", act_id="act9") for number in range(5)]
+        platform = Scoped([*runs, run_json("mine", AGENT)], list_agents=False)
+        other = Target(kind=TargetKind.ACTOR, id="me/other")
+        finder = RunFinder(
+            cast("ApifyClient", platform), cast("Orphans", NoOrphans()), targets=[other]
+        )
+        assert (await finder.find(sent())).run is not None
+        # Asked for once, and not again for each run of the list.
+        assert sorted(platform.targets) == ["me/actor", "me/other"]
+
+    run_virtual(scenario)
 
 
 def test_claimed_run_is_found_for_no_other_attempt() -> None:
