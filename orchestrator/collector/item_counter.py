@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable
 from functools import lru_cache
@@ -220,7 +221,8 @@ def rows_of_workbook(file: IO[bytes]) -> int | None:
         with zipfile.ZipFile(file) as book, book.open(SHEET) as sheet:
             while piece := sheet.read(PIECE_BYTES):
                 counter.feed(piece)
-    except (zipfile.BadZipFile, KeyError, OSError):
+    # What `zipfile` raises of damaged bytes; RuntimeError if they say that they are encrypted.
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeError, ValueError):
         return None
     return counter.rows()
 

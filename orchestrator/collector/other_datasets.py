@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from orchestrator.apify import models
 from orchestrator.collector.items_file import ItemsFile
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.ids import DatasetId
@@ -25,14 +26,13 @@ WILDCARDS = frozenset("*?[")
 
 def aliases_of(run_json: bytes | None) -> dict[str, DatasetId]:
     """The datasets of a run by their aliases, without the default one."""
-    run = orjson.loads(run_json) if run_json else {}
-    found = (run.get("storageIds") or {}).get("datasets") or {}
-    own = (found.get(DEFAULT), run.get("defaultDatasetId"))
-    return {
-        alias: DatasetId(dataset_id)
-        for alias, dataset_id in found.items()
-        if isinstance(dataset_id, str) and dataset_id not in own
-    }
+    if run_json is None:
+        return {}
+    run = models.Run(orjson.loads(run_json))
+    storages = run.storage_ids
+    found = (storages and storages.datasets) or {}
+    own = found.get(DEFAULT), run.default_dataset_id
+    return {alias: DatasetId(its_id) for alias, its_id in found.items() if its_id not in own}
 
 
 def wanted_aliases(

@@ -87,6 +87,10 @@ def run_through(change: Change, command: Command, platform: ServedPlatform) -> D
         ),
         (ended(exitCode=12345678901234567890), "", 0, "SUCCEEDED", ""),
         (ended(usageTotalUsd=1e300, stats="none"), "", 0, "SUCCEEDED", ""),
+        (
+            ended(storageIds={"datasets": ["d1"]}), 'collect = { datasets = ["*"] }', 0,
+            "SUCCEEDED", "",
+        ),
         (ended(status="EVICTED"), "", 1, "FAILED", "this version does not know"),
         (once(nameless("defaultDatasetId"), "/runs"), ALL, 0, "SUCCEEDED", ""),
         (nameless('"finishedAt":"'), ALL, 0, "SUCCEEDED", ""),
@@ -94,7 +98,7 @@ def run_through(change: Change, command: Command, platform: ServedPlatform) -> D
             endless_keys, 'collect = { records = ["*"] }', 1, "FAILED", "its keys does not end"
         ),
     ],
-    ids=["digits", "far date", "exit code", "cost", "status", "start", "end", "keys"],
+    ids=["digits", "far date", "exit code", "cost", "storages", "status", "start", "end", "keys"],
 )  # fmt: skip
 def test_unexpected_answer_fails_its_job_at_most(
     command: Command,

@@ -96,6 +96,20 @@ def test_items_of_a_workbook_are_counted(tags: list[str]) -> None:
     assert rows_of_workbook(io.BytesIO(b"no workbook")) is None
 
 
+def test_items_of_a_damaged_workbook_are_unknown() -> None:
+    """Bytes that a gateway has changed inside the sheet are no reason to stop the batch."""
+    book = io.BytesIO()
+    with zipfile.ZipFile(book, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("xl/worksheets/sheet1.xml", "<row r='1'/>" * 1000)
+    data = book.getvalue()
+    start = 30 + len("xl/worksheets/sheet1.xml")
+    assert rows_of_workbook(io.BytesIO(data[:start] + b"\xff" * 9 + data[start + 9 :])) is None
+    encrypted = data[:6] + b"\x01" + data[7:]
+    central = encrypted.index(b"PK\x01\x02")
+    encrypted = encrypted[: central + 8] + b"\x01" + encrypted[central + 9 :]
+    assert rows_of_workbook(io.BytesIO(encrypted)) is None
+
+
 def test_tags_of_rows_may_be_cut() -> None:
     """The pieces of a sheet end anywhere."""
     counter = RowCounter()
