@@ -13,14 +13,15 @@ Every error that this project raises on purpose, and the exit code that each one
     │  ├─ LedgerCorrupt                    the ledger is torn, or not a ledger
     │  └─ LedgerVersionMismatch            the ledger is from a newer version
     ├─ StoppedEarly ..................  3  the batch can be resumed
-    │  ├─ BudgetExhausted, PlanExhausted, TooManyFailures, DeadlinePassed, DiskFull,
-    │  └─ TooManyOpenFiles, OutOfResources, OutputLost, BatchAborted
+    │  ├─ BudgetExhausted, PlanExhausted, TooManyFailures, TooManyJobs, DeadlinePassed,
+    │  └─ DiskFull, TooManyOpenFiles, OutOfResources, OutputLost, BatchAborted
     ├─ Interrupted ................... 129, 130 or 143  a signal; the batch can be resumed
     │  ├─ LeftForNextOccurrence             the next occurrence of the schedule has come
     │  └─ LeftEarly                         a Python program left its batch before the end
     ├─ JobsFailed ....................  1  jobs did not succeed, for a Python program that asks
     ├─ WaitedTooLong .................  5  an earlier batch of the series was live for too long
     ├─ BatchHeld .....................  4  another process holds the batch
+    ├─ LedgerAway ....................  5  the server of the ledger cannot be reached
     └─ PlatformError .................  5  carries method, path, status, error type
        ├─ TransientError                   wait: the same request may be sent again
        │  ├─ RateLimited, ServerFault, ConnectionLost, TruncatedBody, RequestTimeout

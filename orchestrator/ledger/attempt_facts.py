@@ -1,7 +1,7 @@
 """
 What happens to an attempt, from the intent to start a run until it is over.
 
-The states and their transitions are listed beside the table, in `schema/0001_first.sql`.
+The states and their transitions are listed beside the table, in `schema/sqlite/0001_first.sql`.
 """
 
 from __future__ import annotations

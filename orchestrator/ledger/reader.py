@@ -203,12 +203,10 @@ class LedgerReader:
     def given_up(self) -> dict[Mark, datetime]:
         """The marks of all sends that were given up, and from when on their runs are listed."""
         batch_mark = self.batch().mark
-        marks = {}
-        for row in self._execute("select_given_up"):
-            since = instant(row["since"])
-            assert since is not None  # noqa: S101 - the column is NOT NULL
-            marks[mark_of(row, batch_mark)] = since
-        return marks
+        return {
+            mark_of(row, batch_mark): datetime.fromisoformat(row["since"])
+            for row in self._execute("select_given_up")
+        }
 
     def run_targets(self) -> Iterator[tuple[RunId, Target]]:
         """All runs of the batch's attempts, and what they run, as a stream."""
@@ -366,11 +364,9 @@ class LedgerReader:
         Those of which its time is not known are among them.
         """
         for row in self._execute("select_pool_starts", since=stored(since)):
-            intent_at = instant(row["intent_at"])
-            assert intent_at is not None  # noqa: S101 - the column is NOT NULL
             yield PoolStart(
                 pools=demand_from(row["demand"]).pools,
-                intent_at=intent_at,
+                intent_at=datetime.fromisoformat(row["intent_at"]),
                 platform_at=instant(row["platform_at"]),
             )
 

@@ -128,13 +128,11 @@ def batch_of(found: Row | None) -> Batch:
         BatchDeleted: as `row_of_batch`.
     """
     row = row_of_batch(found)
-    created_at = instant(row["created_at"])
-    assert created_at is not None  # noqa: S101 - the column is NOT NULL
     return Batch(
         id=BatchId(row["id"]),
         name=BatchName(row["name"]),
         mark=row["mark"],
-        created_at=created_at,
+        created_at=datetime.fromisoformat(row["created_at"]),
         plan=_plan_adapter().validate_json(row["plan"]),
         state=BatchState(row["state"]),
         ended_at=instant(row["ended_at"]),
@@ -210,8 +208,6 @@ def failure_of(row: Row) -> Failure:
 
 def attempt_of(row: Row, batch_mark: str) -> Attempt:
     """The attempt of a `select_open_attempts` row."""
-    intent_at = instant(row["intent_at"])
-    assert intent_at is not None  # noqa: S101 - the column is NOT NULL
     remedy = remedy_of(row["remedy"])
     return Attempt(
         job=sent_job(job_of(row["definition"]), remedy),
@@ -219,7 +215,7 @@ def attempt_of(row: Row, batch_mark: str) -> Attempt:
         send=row["send"],
         mark=mark_of(row, batch_mark),
         state=AttemptState(row["state"]),
-        intent_at=intent_at,
+        intent_at=datetime.fromisoformat(row["intent_at"]),
         platform_at=instant(row["platform_at"]),
         reserved_usd=None if row["reserved_usd"] is None else Decimal(row["reserved_usd"]),
         caps_itself=bool(row["caps_itself"]),

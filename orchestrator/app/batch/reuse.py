@@ -42,11 +42,11 @@ async def reuse_results(
     """
     Settles the jobs of a batch that may reuse the results of earlier jobs; returns which.
 
+    All files of a job are in place before the ledger counts it as settled.
+
     Args:
         places: in the batch, of the jobs to look at.
         shard: which of several processes this one is; None if it works alone.
-
-    All files of a job are in place before the ledger counts it as settled.
     """
     settled: list[JobKey] = []
     # Of its own, because it is read in a thread while others read the batch.

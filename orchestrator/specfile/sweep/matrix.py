@@ -11,9 +11,6 @@ from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, model
 from orchestrator.specfile.diagnostics import nearest, show
 from orchestrator.specfile.field_types import Listed, Positive, Table, Text
 
-VALUES_WORDS = (
-    "a list of values, { range = [first, last] }, { dates = [first, last] } or { file = NAME }"
-)
 ValueType = Literal["text", "int", "float", "bool", "json"]
 Encoding = Literal[
     "utf-8", "utf-16", "latin-1", "cp1250", "cp1251", "cp1252", "shift_jis", "euc_jp", "euc_kr",
