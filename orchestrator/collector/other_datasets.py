@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from orchestrator.apify import models
 from orchestrator.collector.items_file import ItemsFile
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.ids import DatasetId
@@ -28,6 +27,9 @@ def aliases_of(run_json: bytes | None) -> dict[str, DatasetId]:
     """The datasets of a run by their aliases, without the default one."""
     if run_json is None:
         return {}
+    # Imports aiohttp, which a command that only looks at files does not need.
+    from orchestrator.apify import models
+
     run = models.Run(orjson.loads(run_json))
     storages = run.storage_ids
     found = (storages and storages.datasets) or {}
