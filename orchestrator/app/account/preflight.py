@@ -92,7 +92,11 @@ async def check_before_start(
 async def keep_limits(
     client: ApifyClient, scheduler: Scheduler, plan: BatchPlan, settings: Settings
 ) -> None:
-    """Reads the account's limits repeatedly while jobs wait, until cancelled."""
+    """
+    Reads the account's limits repeatedly while jobs wait, until cancelled.
+
+    As long as they cannot be read, the last ones hold.
+    """
     while True:
         await anyio.sleep(LIMITS_EVERY_SECS)
         if scheduler.jobs_wait:
@@ -101,7 +105,8 @@ async def keep_limits(
             except PlatformError as error:
                 LOG.warning("limits_not_read", error=str(error))
                 continue
-            scheduler.set_limits(limits_of(plan, room, {}, settings))
+            if room is not None:
+                scheduler.set_limits(limits_of(plan, room, {}, settings))
 
 
 class _Lookups:
@@ -167,9 +172,11 @@ class _Lookups:
 
     async def _read_room(self) -> None:
         try:
-            self.room = await read_limits(self._client)
-        except PlatformError as error:
+            self.room = await read_limits(self._client) or ANY_ROOM
+        except NotAuthorized as error:
             self._errors.append((LIMITS, error))
+        except PlatformError as error:
+            LOG.warning("limits_not_read", error=str(error))
 
     async def _look_up(self, target: Target) -> None:
         try:
@@ -256,22 +263,16 @@ async def _for_each(targets: Collection[Target], work: Callable[[Target], Awaita
             lookups.start_soon(in_turn, target, name=f"look-up {target}")
 
 
-async def read_limits(client: ApifyClient) -> Room:
+async def read_limits(client: ApifyClient) -> Room | None:
     """
-    What the account allows; defaults if the platform does not say it.
+    What the account allows; None if the platform does not say it.
 
     Raises:
-        NotAuthorized: the token is refused.
+        PlatformError: it refuses to say it, or is away.
     """
-    try:
-        limits = (await client.account.get_limits()).limits
-    except NotAuthorized:
-        raise
-    except PlatformError as error:
-        LOG.warning("limits_not_read", error=str(error))
-        limits = None
+    limits = (await client.account.get_limits()).limits
     if limits is None:
-        return ANY_ROOM
+        return None
     runs, memory_gbytes = limits.max_concurrent_actor_jobs, limits.max_actor_memory_gbytes
     # What is not above zero is no limit: with -1, some services mean that there is none.
     return Room(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -9,9 +11,17 @@ import pytest
 
 from orchestrator.apify import Request
 from orchestrator.app.account.account_limits import DEFAULT_MAX_RUNS, Room
-from orchestrator.app.account.preflight import check_before_start
+from orchestrator.app.account.preflight import (
+    LIMITS_EVERY_SECS,
+    check_before_start,
+    keep_limits,
+)
+from orchestrator.app.setup.settings import Settings
 from orchestrator.errors import NotAuthorized, ServerFault, UnknownTarget
+from orchestrator.model.batches import BatchPlan
 from orchestrator.model.jobs import Demand, Target, TargetKind
+from orchestrator.scheduler.decide.limits import Limits
+from orchestrator.scheduler.loop import Scheduler
 from tests.support.scripted_transport import Reply, ScriptedTransport, client_of, refused, reply
 from tests.support.virtual_time import run_virtual
 
@@ -110,6 +120,24 @@ def test_unreadable_account_does_not_stop_the_command(me: Reply) -> None:
 
 
 def test_platform_that_fails_is_not_a_bug() -> None:
-    """If every check_targets-up of an Actor fails, the command ends with the platform's error."""
+    """If every look-up of an Actor fails, the command ends with the platform's error."""
     with pytest.raises(ServerFault):
         check_targets(refused(500, "internal-server-error"), GOOD, BAD)
+
+
+@pytest.mark.parametrize("odd", [FORBIDDEN, reply(200, {"data": {}})], ids=["refused", "without"])
+def test_limits_that_cannot_be_read_again_stay(odd: Reply) -> None:
+    """One odd answer in the middle of a batch neither lowers its limits nor lifts them."""
+    known = {"maxConcurrentActorJobs": 100, "maxActorMemoryGbytes": 64}
+    answers = iter([reply(200, {"data": {"limits": known}}), odd])
+    found: list[Limits] = []
+    scheduler = SimpleNamespace(jobs_wait=True, set_limits=found.append)
+
+    async def keep() -> None:
+        plan = BatchPlan(spec_path="", spec_sha256="")
+        async with client_of(ScriptedTransport(lambda _request: next(answers))) as client:
+            with anyio.move_on_after(2.5 * LIMITS_EVERY_SECS):
+                await keep_limits(client, cast("Scheduler", scheduler), plan, Settings())
+
+    run_virtual(keep)
+    assert [(one.max_runs, one.max_memory_mbytes) for one in found] == [(100, 65_536)]
