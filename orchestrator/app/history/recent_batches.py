@@ -95,7 +95,13 @@ class RecentBatches:
 
 
 def _may_be_batch(path: Path) -> bool:
-    return not path.name.startswith(".") and not path.is_symlink() and has_ledger(path)
+    if path.name.startswith(".") or path.is_symlink():
+        return False
+    try:
+        return has_ledger(path)
+    except OSError:
+        # The folder of another user, for example: reading it says why it cannot be shown.
+        return True
 
 
 def _urgency(history: NameHistory) -> tuple[bool, str]:
