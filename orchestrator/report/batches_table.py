@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
+from orchestrator.model.zones import zone_of
 from orchestrator.report.lines import clock
 from orchestrator.safe_text import plain
 
@@ -108,7 +108,4 @@ def _state(listed: ListedBatch) -> str:
 
 def _local(batch: Batch, time: datetime | None) -> str:
     """A time in the zone of the batch."""
-    if time is None:
-        return ""
-    zone = batch.plan.timezone
-    return f"{time.astimezone(None if zone is None else ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+    return "" if time is None else f"{time.astimezone(zone_of(batch)):%Y-%m-%d %H:%M}"

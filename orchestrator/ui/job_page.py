@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 
-from orchestrator.app.batch.page_content import zone_of
 from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.ledger import JobReport, LedgerReader
 from orchestrator.ledger.lock import is_held
@@ -17,6 +16,7 @@ from orchestrator.ledger.records import ListedAttempt
 from orchestrator.model.batches import Batch
 from orchestrator.model.money import money
 from orchestrator.model.states import JobStatus
+from orchestrator.model.zones import zone_of
 from orchestrator.report.console_urls import run_url
 from orchestrator.report.lines import clock, size
 from orchestrator.report.page.document import section

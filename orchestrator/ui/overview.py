@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from orchestrator.app.batch.page_content import zone_of
 from orchestrator.app.history.recent_batches import NameHistory, RecentBatch
 from orchestrator.model.money import money
+from orchestrator.model.zones import zone_of
 from orchestrator.report.lines import clock
 from orchestrator.report.page.comparison import Comparison, compare
 from orchestrator.report.page.document import section

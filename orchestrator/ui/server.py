@@ -29,10 +29,10 @@ from pydantic import SecretStr
 from orchestrator.app.batch_folders import display
 from orchestrator.app.history.recent_batches import RecentBatches
 from orchestrator.app.monitoring.newest import newest_readings
-from orchestrator.app.occurrences.schedules import zone_named
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.extras import LIBRARIES_OF_EXTRAS, Extra, not_installed
 from orchestrator.ledger.location import has_ledger
+from orchestrator.model.zones import zone_named
 from orchestrator.report.page.document import PageFrame, policy, section, shell
 from orchestrator.report.page.outcome import footer_words
 from orchestrator.ui.guard import Guard

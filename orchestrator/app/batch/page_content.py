@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfoNotFoundError
 
 from orchestrator.app.batch.live_status import progress_of
 from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.app.clock import utc_now
 from orchestrator.app.history.trend import Trend
-from orchestrator.app.occurrences.schedules import zone_named
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.lock import is_held
 from orchestrator.ledger.statistics import Totals
 from orchestrator.ledger.stores import ledger_state
 from orchestrator.model.batches import Batch, BatchState
+from orchestrator.model.zones import zone_of
 from orchestrator.report.failures import group_failures
 from orchestrator.report.page.batch_page import BatchPage, PageFacts
 
@@ -84,15 +82,6 @@ class BatchReading:
             for job in reader.listed():
                 page.add(job)
         return page
-
-
-def zone_of(batch: Batch) -> tzinfo:
-    """The time zone in which people read the times of a batch."""
-    try:
-        return zone_named(batch.plan.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
-        # The ledger may come from a machine that knows more zones.
-        return UTC
 
 
 def _facts(

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.notifications.news import Ending
@@ -16,6 +15,7 @@ from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
+from orchestrator.model.zones import zone_of
 from orchestrator.report.failure_lines import failure_lines, sweep_lines
 from orchestrator.report.failures import group_failures
 from orchestrator.report.summary import cost_words, shown_statuses
@@ -189,9 +189,9 @@ def _figures(totals: Totals, batch: Batch) -> str:
 def _occurrence(batch: Batch) -> str:
     if batch.occurrence is None:
         return ""
-    zone = batch.plan.timezone
-    time = batch.occurrence.astimezone(None if zone is None else ZoneInfo(zone))
-    return f", of {time:%Y-%m-%d %H:%M} {zone or ''}".rstrip()
+    zone = zone_of(batch)
+    named = "" if batch.plan.timezone is None else f" {zone}"
+    return f", of {batch.occurrence.astimezone(zone):%Y-%m-%d %H:%M}{named}"
 
 
 def _changes(now: Ending, before: Ending) -> Iterator[str]:

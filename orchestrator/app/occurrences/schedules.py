@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from tzlocal import get_localzone
+from datetime import UTC, date, datetime
 
 from orchestrator.model.schedule import DAILY, Schedule
+from orchestrator.model.zones import zone_named
 from orchestrator.specfile.model import BatchTable
 
 
@@ -19,11 +17,6 @@ def schedule_of(batch: BatchTable, default: str | None) -> Schedule:
         default: the schedule if the spec has none; None for each day at midnight.
     """
     return Schedule(batch.schedule or default or DAILY, zone_named(batch.timezone))
-
-
-def zone_named(name: str | None) -> tzinfo:
-    """The time zone of a spec; the machine's if the spec names none."""
-    return _machine_zone() if name is None else ZoneInfo(name)
 
 
 def occurrence_of(named: date | datetime | None, schedule: Schedule, now: datetime) -> datetime:
@@ -44,11 +37,3 @@ def occurrence_of(named: date | datetime | None, schedule: Schedule, now: dateti
     # In an hour that occurs twice, Airflow is due in the second one, the schedule in the first.
     first = instant.astimezone(schedule.zone).replace(fold=0).astimezone(UTC)
     return first if schedule.at(instant) == first else instant
-
-
-def _machine_zone() -> tzinfo:
-    """The machine's time zone; today's offset if the name of the zone cannot be read."""
-    try:
-        return get_localzone()
-    except (ZoneInfoNotFoundError, OSError, ValueError):
-        return datetime.now().astimezone().tzinfo or UTC

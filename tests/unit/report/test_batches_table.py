@@ -63,6 +63,13 @@ def test_list_tells_start_duration_exit_code_and_trigger() -> None:
     }
 
 
+def test_list_shows_a_batch_whose_zone_this_machine_lacks() -> None:
+    """Its ledger may come from a machine that knows more zones: its times are in UTC."""
+    one = listed(plan=make_batch(timezone="Mars/Olympus").plan)
+    _, row = table_lines([one], LATER, width=None)
+    assert "2026-11-25 12:00" in row
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
 def test_list_fits_the_terminal(width: int) -> None:
     """Columns that do not fit are left out; the id and the failures stay, and nothing is cut."""
