@@ -16,8 +16,6 @@ import anyio
 from orchestrator.notifiers.addresses import shown_host, without_parts
 from orchestrator.version import __version__
 
-START = "start"
-SUCCESS = ""
 LOG_ONLY = "log"
 PAUSES_SECS = (0.5, 1.0)
 """The pauses before the second and the third try; the caller's deadline may come earlier."""

@@ -102,6 +102,9 @@ class BatchTrace:
 
     def attempt_over(self, attempt: Attempt, outcome: Outcome, now: datetime) -> None:
         """Adds the span of an attempt."""
+        # After an error, nobody takes what is put here.
+        if self._done.is_set():
+            return
         ended = Ended(
             key=attempt.job.key,
             number=attempt.number,
