@@ -102,9 +102,11 @@ class Attempt:
         """
         The earliest start of a run of the last send, by the platform's clock.
 
-        If its time at the intent is not known, our clock may have been wrong by a day.
+        If its time at the intent is not known, our clock may have been wrong by a day. It is a
+        whole second, because the platform may show no more of the start of a run.
         """
-        return self.platform_at or self.intent_at - CLOCK_UNCERTAINTY
+        earliest = self.platform_at or self.intent_at - CLOCK_UNCERTAINTY
+        return earliest.replace(microsecond=0)
 
     @property
     def options(self) -> RunOptions:

@@ -216,7 +216,7 @@ class RunFinder:
         for run_id, run in list(self._unmarked.items()):
             facts = run.facts()
             fits = (
-                facts.started_at >= (attempt.platform_at or attempt.listed_from)
+                facts.started_at >= attempt.listed_from
                 and fits_options(run, attempt.options)
                 and await self._is_of(run, attempt.job.target)
                 and await self._has_input(run, body)

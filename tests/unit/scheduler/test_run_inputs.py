@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 
 import anyio
 import pytest
@@ -12,6 +14,7 @@ from orchestrator.apify import models
 from orchestrator.errors import NotFound
 from orchestrator.model.jobs import RunOptions, Target
 from orchestrator.scheduler.run_search import contains
+from tests.support.builders import NOON
 from tests.support.virtual_time import run_virtual
 from tests.unit.scheduler.listed_runs import Body, FakePlatform, finder_of, run_json, sent
 
@@ -58,6 +61,18 @@ def test_run_without_options_is_recognised_by_its_input() -> None:
         attempt = sent(options=RunOptions(memory_mbytes=1024))
         assert (await finder.find(attempt)).run is None
         assert (await finder.find_by_input(attempt, b'{"a":1}')).id == "mine"
+
+    run_virtual(scenario)
+
+
+def test_run_whose_start_is_shown_in_whole_seconds_is_recognised_by_its_input() -> None:
+    """It began after the intent, though the second of its start began before that."""
+
+    async def scenario() -> None:
+        finder = finder_of(FakePlatform([run_json("mine", None)], inputs={"s-mine": b"{}"}))
+        attempt = replace(sent(), platform_at=NOON + timedelta(milliseconds=900))
+        assert (await finder.find(attempt)).run is None
+        assert (await finder.find_by_input(attempt, b"{}")).id == "mine"
 
     run_virtual(scenario)
 
