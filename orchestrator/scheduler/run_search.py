@@ -18,7 +18,6 @@ from datetime import datetime
 from itertools import chain, repeat
 
 import anyio
-import orjson
 
 from orchestrator.apify import ApifyClient, models
 from orchestrator.errors import NotAuthorized, PermanentError, PlatformError, TransientError
@@ -27,8 +26,9 @@ from orchestrator.model.attempts import Attempt
 from orchestrator.model.ids import Mark, RunId
 from orchestrator.model.jobs import MAX_INPUT_BYTES, RunOptions, Target, TargetKind
 from orchestrator.model.runs import Run
+from orchestrator.model.states import TERMINAL_RUN_STATUSES
 from orchestrator.scheduler.decide.claimed_runs import ClaimedRuns
-from orchestrator.scheduler.decide.ownership import MARK
+from orchestrator.scheduler.decide.ownership import MARK, contains
 from orchestrator.scheduler.orphans import Orphans
 from orchestrator.scheduler.run_list import ListedCosts, RecordCosts, RunListing
 from orchestrator.scheduler.timings import TIMINGS, Timings
@@ -144,7 +144,7 @@ class RunFinder:
         Runs with a mark that no intent has are adoptable from then on.
 
         Args:
-            record: receives what each run in the list has cost, some runs at a time.
+            record: receives what each run that has ended has cost, some runs at a time.
 
         Returns:
             whether the list can be read.
@@ -155,7 +155,8 @@ class RunFinder:
         costs = ListedCosts(record)
 
         async def note(item: models.Run) -> None:
-            if item.id in self._claimed:
+            # Who follows a live run may record the whole cost before this.
+            if item.id in self._claimed and item.status in TERMINAL_RUN_STATUSES:
                 await costs.add(item)
 
         async with self._lock:
@@ -368,22 +369,6 @@ class RunFinder:
             return not targets or any([await self._is_of(item, target) for target in targets])
         except TransientError:
             return True
-
-
-def contains(record: bytes, sent: bytes) -> bool:
-    """
-    Whether an INPUT record holds what was sent.
-
-    JSON objects are compared by the properties that were sent, because the platform adds those of
-    a task's input and the defaults of the input schema. Anything else must be the same bytes.
-    """
-    try:
-        held, wanted = orjson.loads(record), orjson.loads(sent)
-    except orjson.JSONDecodeError:
-        return record == sent
-    if not (isinstance(held, dict) and isinstance(wanted, dict)):
-        return bool(held == wanted)
-    return all(name in held and held[name] == value for name, value in wanted.items())
 
 
 def fits_options(run: models.Run, options: RunOptions) -> bool:

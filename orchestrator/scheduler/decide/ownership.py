@@ -1,10 +1,12 @@
-"""Whether the run in the answer to a start belongs to that start. No clock, no I/O."""
+"""Whether a run belongs to the start that was sent. No clock, no I/O."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Container
 from datetime import UTC, datetime, timedelta
+
+import orjson
 
 from orchestrator.model.attempts import Attempt
 from orchestrator.model.ids import RunId
@@ -38,6 +40,22 @@ def mismatch(attempt: Attempt, run: Run, taken: Container[RunId]) -> str | None:
     if mark is not None and mark[1] != attempt.mark:
         return f"the answer names run {run.id}, which has the mark of another start"
     return None
+
+
+def contains(record: bytes, sent: bytes) -> bool:
+    """
+    Whether an INPUT record holds what was sent.
+
+    JSON objects are compared by the properties that were sent, because the platform adds those of
+    a task's input and the defaults of the input schema. Anything else must be the same bytes.
+    """
+    try:
+        held, wanted = orjson.loads(record), orjson.loads(sent)
+    except orjson.JSONDecodeError:
+        return record == sent
+    if not (isinstance(held, dict) and isinstance(wanted, dict)):
+        return bool(held == wanted)
+    return all(name in held and held[name] == value for name, value in wanted.items())
 
 
 def _is_older(run: Run, intended_at: datetime | None) -> bool:

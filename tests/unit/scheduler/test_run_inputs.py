@@ -13,7 +13,7 @@ import pytest
 from orchestrator.apify import models
 from orchestrator.errors import NotFound
 from orchestrator.model.jobs import RunOptions, Target
-from orchestrator.scheduler.run_search import contains
+from orchestrator.scheduler.decide.ownership import contains
 from tests.support.builders import NOON
 from tests.support.virtual_time import run_virtual
 from tests.unit.scheduler.listed_runs import Body, FakePlatform, finder_of, run_json, sent

@@ -21,6 +21,7 @@ from tests.unit.scheduler.listed_runs import (
     TARGET,
     FakePlatform,
     NoOrphans,
+    ended,
     finder_of,
     run_json,
     sent,
@@ -102,18 +103,19 @@ def test_run_that_only_its_actors_list_shows_is_found() -> None:
     run_virtual(scenario)
 
 
-def test_pass_shows_what_the_runs_of_the_batch_have_cost() -> None:
-    """Other runs in the same list are not counted."""
+def test_pass_shows_what_the_ended_runs_of_the_batch_have_cost() -> None:
+    """The cost of a live run, which may end before it is recorded, and other runs do not count."""
 
     async def scenario() -> None:
-        mine = {**run_json("mine", "x"), "usageTotalUsd": 0.25}
-        platform = FakePlatform([mine, {**run_json("other", "curl"), "usageTotalUsd": 9}])
+        costs = {"mine": 0.25, "other": 9, "live": 0.01}
+        listed = [{**run_json(one, "x"), "usageTotalUsd": costs[one]} for one in costs]
+        platform = FakePlatform([*map(ended, listed[:2]), listed[2]])
         recorded: dict[RunId, Decimal | None] = {}
 
         async def record(costs: Mapping[RunId, Decimal | None]) -> None:
             recorded.update(costs)
 
-        assert await finder_of(platform, "mine").read_own_runs(NOON, record)
+        assert await finder_of(platform, "mine", "live").read_own_runs(NOON, record)
         assert recorded == {RunId("mine"): Decimal("0.25")}
 
     run_virtual(scenario)
@@ -128,7 +130,7 @@ def test_costs_of_many_runs_are_recorded_some_at_a_time() -> None:
 
     async def scenario() -> None:
         names = [f"r{number}" for number in range(COSTS_AT_ONCE + 1)]
-        platform = FakePlatform([run_json(name, "x") for name in names])
+        platform = FakePlatform([ended(run_json(name, "x")) for name in names])
         assert await finder_of(platform, *names).read_own_runs(NOON, record)
         assert sizes == [COSTS_AT_ONCE, 1]
 
