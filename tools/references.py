@@ -36,7 +36,9 @@ this page from the program.
 
 - `BATCH` is a folder, `NAME` (the newest batch of that name) or `NAME/ID`. `SPEC` is a file, or `-`
   for standard input.
-- Results go to stdout, everything else to stderr. With `--json`, stdout has one JSON document.
+- Results go to stdout, everything else to stderr. With `--json`, stdout has one JSON document;
+  `watch` and `run --dates` print several, one in each line. The last line of stderr is then the
+  error that ended the command, as an object with `code`, `kind` and `message`.
 - `--select` has one grammar everywhere: `"tag:eu,status:FAILED name:shop-*"`. A comma means *and*,
   a space means *or*. A selection that names no job ends with 2.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from math import inf
 from pathlib import Path
@@ -93,19 +94,18 @@ def pair(text: str) -> tuple[str, str]:
 
 def count(text: str) -> int:
     """A number from 0, for argparse."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"must not be negative, found {number}")
-    return number
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number from 0, found {text!r}")
+    return int(text)
 
 
 def days(text: str) -> float:
     """A number of days from 0, for argparse."""
-    number = float(text)
-    # `float` also reads `nan` and `inf`.
-    if not 0 <= number < inf:
-        raise argparse.ArgumentTypeError(f"expected a number of days from 0, found {text!r}")
-    return number
+    with suppress(ValueError):
+        # `float` also reads `nan` and `inf`.
+        if 0 <= float(text) < inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected a number of days from 0, found {text!r}")
 
 
 def cron_text(text: str) -> str:

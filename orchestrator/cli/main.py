@@ -71,7 +71,7 @@ def _leave(code: int, *, at_once: bool) -> None:
 
 def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
     """Runs a command; returns the exit code, also of errors."""
-    # Not from the parser, because the parser itself can raise an error.
+    # Until the words are parsed: the parser itself can raise an error.
     as_json = "--json" in words
     try:
         _refuse_other_bytes(words)
@@ -81,7 +81,12 @@ def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
             name, options = parse(words)
         except WrongArguments as mistake:
             _announce(words, mistake)
+            if as_json:
+                from orchestrator.errors import UsageError
+
+                raise UsageError(str(mistake)) from None
             raise
+        as_json = getattr(options, "json", False)
         vars(options).update(given)
         from orchestrator.cli.quick_imports import quick_imports
 

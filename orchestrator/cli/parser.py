@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
 
 from orchestrator.cli.command_list import COMMANDS, GROUPS
@@ -25,6 +25,9 @@ exit codes:
 """
 
 
+MAIN_OPTIONS = {"--help", "--version"}
+
+
 class WrongArguments(SystemExit):
     """Ends the process with 2; `str()` of it is the mistake."""
 
@@ -39,12 +42,22 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Ends the process with 2, after the usage and the mistake."""
         kind, _, words = message.partition(": ")
-        if kind == "unrecognized arguments" and words.startswith("-"):
-            option = words.split(maxsplit=1)[0].partition("=")[0]
-            message = f"unknown option {option}{_nearest(option, self._option_string_actions)}"
+        if kind == "unrecognized arguments":
+            message = f"unexpected argument {words}; a value with spaces needs quotes"
+            if words.startswith("-"):
+                option = words.split(maxsplit=1)[0].partition("=")[0]
+                message = f"unknown option {option}{self._instead_of(option)}"
         self.print_usage(sys.stderr)
         sys.stderr.write(f"{self.prog}: error: {message}\n")
         raise WrongArguments(message)
+
+    def _instead_of(self, option: str) -> str:
+        """What to write instead of an unknown option; empty if that is not known."""
+        from orchestrator.cli.other_words import OPTIONS, PLAN
+
+        if option in PLAN and self.get_default("command") == "run":
+            return "; `orchestrator plan SPEC` shows what would run, and starts nothing"
+        return _nearest(option, self._option_string_actions, OPTIONS)
 
 
 def parse(words: Sequence[str]) -> tuple[str, argparse.Namespace]:
@@ -62,7 +75,9 @@ def parse(words: Sequence[str]) -> tuple[str, argparse.Namespace]:
         parser.error("expected a command; `orchestrator --help` lists all")
     name, *rest = words
     if name not in COMMANDS:
-        _main_parser().error(f"unknown command {name!r}{_nearest(name, COMMANDS)}")
+        from orchestrator.cli.other_words import COMMANDS as OTHERS
+
+        _main_parser().error(f"unknown command {name!r}{_nearest(name, COMMANDS, OTHERS)}")
     return name, command_parser(name).parse_args(rest)
 
 
@@ -102,12 +117,21 @@ def _list_of_commands() -> str:
     return "\n\n".join(blocks)
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    """A question with the nearest name; empty if none is near."""
+def _nearest(word: str, known: Collection[str], others: Mapping[str, str]) -> str:
+    """
+    A question with the right name; empty if none is near.
+
+    Args:
+        others: the right names for the words of other tools.
+    """
     # Imported for a mistake only.
     from difflib import get_close_matches
 
-    # Without dashes, which would make all options alike.
-    names = {name.lstrip("-"): name for name in known}
-    near = get_close_matches(word.lstrip("-"), names, n=1)
-    return f"; did you mean {names[near[0]]!r}?" if near else ""
+    right = others.get(word)
+    if right is None or (right not in known and right not in MAIN_OPTIONS):
+        # Without dashes, which would make all options alike.
+        names = {name.lstrip("-"): name for name in known}
+        bare = word.lstrip("-")
+        near = get_close_matches(bare, names, n=1) if len(bare) > 1 else []
+        right = names[near[0]] if near else None
+    return "" if right is None else f"; did you mean {right!r}?"

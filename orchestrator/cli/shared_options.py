@@ -26,7 +26,7 @@ def add_batch_options(parser: argparse.ArgumentParser) -> None:
     """The options of each command that drives a batch."""
     add_output(parser)
     add_logging(parser)
-    parser.add_argument("--max-runs", metavar="N", type=int, help="the most runs at once")
+    parser.add_argument("--max-runs", metavar="N", type=positive, help="the most runs at once")
     parser.add_argument(
         "--metrics-file",
         metavar="F",

@@ -49,7 +49,7 @@ def test_retry_without_a_job_to_retry_does_not_pass_for_success(command: Command
     """A batch that is not whole gives 1 and a reason; one that is whole gives 0."""
     command.write("spec.toml", FAILING)
     command.run("run", "spec.toml")
-    done = command.run("retry", "b", "--select", "name:none")
+    done = command.run("retry", "b", "--select", "name:good")
     assert (done.code, "not selected: 2" in done.err) == (1, True), done.err
     unfinished(command)
     done = command.run("retry", "sweep")
@@ -86,6 +86,16 @@ def test_selection_without_a_meaning_is_refused(command: Command) -> None:
     done = command.run("retry", "b", "--select", "bad-1")
     assert done.code == 2
     assert "'bad-1' is not a condition" in done.err
+
+
+def test_selection_that_names_no_job_is_refused(command: Command) -> None:
+    """A misspelt name or tag does not look as if nothing had failed, not even in a dry run."""
+    command.write("spec.toml", FAILING)
+    command.run("run", "spec.toml")
+    for words in (["name:none"], ["tag:none", "--dry-run"], ["name:none,status:FAILED", "--json"]):
+        done = command.run("retry", "b", "--select", *words)
+        assert (done.code, done.out) == (2, ""), done.err
+        assert f"is selected by --select '{words[0]}'" in done.err
 
 
 def unfinished(command: Command) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,11 @@ def test_commands_report_a_missing_batch(command: Command) -> None:
     done = command.run("status", "nightly")
     assert done.code == 2
     assert "no batch 'nightly'" in done.err
+
+
+def test_mistake_in_the_arguments_is_an_object_too(command: Command) -> None:
+    """With `--json`, also abbreviated, the last line of stderr is the error, as for others."""
+    for words in (["--json", "--max-rnus", "3"], ["--max-runs", "ten", "--json"], ["--js"]):
+        done = command.run("run", "spec.toml", *words)
+        error = json.loads(done.err.splitlines()[-1])
+        assert (done.code, done.out, error["code"]) == (2, "", 2), done.err

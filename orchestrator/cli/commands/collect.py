@@ -30,7 +30,10 @@ def call(options: argparse.Namespace) -> int:
 
 def _collect_runs(options: argparse.Namespace) -> int:
     if options.batch is not None or options.select is not None:
-        raise UsageError("--runs and --task make a new batch: leave out BATCH and --select")
+        raise UsageError(
+            "--runs, --task, --last and --name make a new batch: leave out these, or BATCH and "
+            "--select"
+        )
     if bool(options.runs) == bool(options.task) or bool(options.task) != bool(options.last):
         raise UsageError("give --runs ID…, or --task T with --last AGE such as 24h")
     if not options.name:

@@ -23,6 +23,7 @@ from orchestrator.app.outputs.foreign_runs import refuse_to_start
 from orchestrator.app.setup.environment_secrets import require_secrets
 from orchestrator.cli.batch_report import report, say_not_whole
 from orchestrator.cli.batch_run import drive, make_context
+from orchestrator.cli.batch_selection import selection_in
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.cli.streams import write_lines
@@ -30,15 +31,15 @@ from orchestrator.ledger import BatchLock, LedgerReader
 from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.records import JobReport
 from orchestrator.model.batches import BatchState
-from orchestrator.model.selection import Keys, Selection, parse_selection
+from orchestrator.model.selection import Keys, Selection
 from orchestrator.model.states import FAILED_JOB_STATUSES
 
 
 def call(options: argparse.Namespace) -> int:
     """Runs the command."""
     settings = settings_of(options)
-    selection = parse_selection(options.select)
     folder = find_batch(settings.output, options.batch)
+    selection = selection_in(folder, options.select)
     with BatchLock(folder, "retry"):
         refuse_to_start(folder)
         chosen = _failed(folder, selection)
