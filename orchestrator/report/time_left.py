@@ -8,7 +8,7 @@ similar runs, and when the last runs take longer than usual, there is no estimat
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 FEWEST = 3
@@ -143,9 +143,3 @@ def drift(actual_secs: float, expected_secs: float, runs: int) -> float:
     if runs < FEWEST or not expected_secs:
         return 1.0
     return max(0.2, actual_secs / expected_secs)
-
-
-def mean(durations: Iterable[float]) -> float | None:
-    """The mean of durations; None when there are too few."""
-    known = list(durations)
-    return sum(known) / len(known) if len(known) >= FEWEST else None

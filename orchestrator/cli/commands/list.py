@@ -35,15 +35,12 @@ def call(options: argparse.Namespace) -> int:
 def _read(found: Iterable[Found]) -> Iterator[tuple[Path, ListedBatch]]:
     for one in found:
         try:
-            summary = summary_in(one.folder, one.batch)
+            summary, held = summary_in(one.folder, one.batch), is_held(one.folder)
         except UsageError as error:
-            # One ledger that cannot be read must not hide the others.
+            # One batch that cannot be read must not hide the others.
             sys.stderr.write(f"{error}\n")
             continue
-        yield (
-            one.folder,
-            ListedBatch(batch=one.batch, summary=summary, is_held=is_held(one.folder)),
-        )
+        yield one.folder, ListedBatch(batch=one.batch, summary=summary, is_held=held)
 
 
 def _fields(folder: Path, one: ListedBatch) -> dict[str, object]:
