@@ -23,6 +23,7 @@ from apify_emulator.api.run_options import read_options
 from apify_emulator.errors import SetupError
 from apify_emulator.http.calls import Call
 from apify_emulator.ids import new_ids
+from apify_emulator.lifecycle.capacity import check_capacity
 from apify_emulator.runs.charging import check_cap
 from apify_emulator.runs.recording import choose, recordings_in
 from apify_emulator.runs.run import LIMITED_PERMISSIONS, Run, RunOptions
@@ -55,7 +56,7 @@ async def start_run(
     if actor.is_stand_in:
         given = replace(given, script=_recorded_script(context, actor, given))
     # The last check: no await may come between it and the start.
-    context.lifecycle.check_capacity(options.memory_mbytes)
+    check_capacity(context.account, context.runs, options.memory_mbytes)
     run = _make_run(context, call, actor, task, options=options, given=given)
     run.pricing = pricing
     # Before the run begins, so that its webhooks get the event of its creation.

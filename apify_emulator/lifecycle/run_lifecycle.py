@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from apify_emulator.account import UNLIMITED_USD, AccountLimits
+from apify_emulator.account import AccountLimits
 from apify_emulator.actors.actor import Actor
 from apify_emulator.journal import Journal
+from apify_emulator.lifecycle.capacity import check_capacity
 from apify_emulator.lifecycle.timers import Timer, Timers
 from apify_emulator.options import EmulatorOptions
 from apify_emulator.processes.actor_environments import Environments
@@ -31,7 +32,7 @@ from apify_emulator.runs.charging import (
 )
 from apify_emulator.runs.run import Run, RunOptions, Status
 from apify_emulator.runs.run_registry import RunRegistry
-from apify_emulator.runs.run_views import cost_usd, spent_usd
+from apify_emulator.runs.run_views import cost_usd
 from apify_emulator.runs.simulation import Script, items_at_end, script_of, share_done
 from apify_emulator.times import now
 from apify_emulator.webhooks.webhook_registry import Webhooks
@@ -72,42 +73,6 @@ class RunLifecycle:
         """The environments of the Actors."""
         return self._processes.environments
 
-    def check_capacity(self, memory_mbytes: int) -> None:
-        """
-        Checks that one more run fits into the account.
-
-        Raises:
-            ApiError: too many runs, or too much memory (402), or the month's usage has reached its
-                limit (403); nothing was changed.
-        """
-        limits = self._account
-        if self._has_spent_all():
-            raise ApiError(403, "platform-feature-disabled", "Monthly usage hard limit exceeded")
-        if self._runs.active >= limits.max_runs:
-            raise ApiError(
-                402,
-                "concurrent-runs-limit-exceeded",
-                "By launching this job you will exceed your limit of "
-                f"{limits.max_runs} concurrent Actor runs.",
-            )
-        if self._runs.memory_mbytes + memory_mbytes > limits.max_memory_mbytes:
-            raise ApiError(
-                402,
-                "actor-memory-limit-exceeded",
-                "By launching this job you will exceed the memory limit of "
-                f"{limits.max_memory_mbytes}MB for all your Actor runs and builds "
-                f"(currently used: {self._runs.memory_mbytes}MB, requested: {memory_mbytes}MB).",
-            )
-
-    def _has_spent_all(self) -> bool:
-        limits = self._account
-        # Without a limit no start pays for the sum.
-        return (
-            limits.max_monthly_usage_usd < UNLIMITED_USD
-            and limits.earlier_usage_usd + spent_usd(self._runs, now())
-            >= limits.max_monthly_usage_usd
-        )
-
     def create(self, run: Run, script: Script | None) -> None:
         """Registers a new run and begins it; a run of a simulated Actor has a script."""
         self._runs.add(run)
@@ -124,6 +89,13 @@ class RunLifecycle:
         """
         for run in self._runs.all:
             if run.is_terminal:
+                continue
+            try:
+                self._read_script(run)
+            except ApiError as problem:
+                # The recording that it plays was deleted meanwhile.
+                self._scripts[run.id] = Script(items=0)
+                self.finish(run, Status.FAILED, message=str(problem))
                 continue
             # Their processes ended with the earlier emulator, so only the status is missing.
             if run.status == Status.ABORTING:
@@ -156,7 +128,7 @@ class RunLifecycle:
             return
         moment = now()
         if run.is_virtual:
-            script = self._scripts.pop(run.id, None) or script_of(run)
+            script = self._scripts.pop(run.id)
             share = share_done(run, script, status, moment)
             # From now on the items do not depend on the time any more.
             run.items_made = items_at_end(run, script, share, moment)
@@ -221,7 +193,7 @@ class RunLifecycle:
             return
         grace = 0.0
         if run.is_virtual and gracefully and not was_ready:
-            grace = min(script_of(run).abort_secs, self._options.abort_grace_secs)
+            grace = min(self._scripts[run.id].abort_secs, self._options.abort_grace_secs)
         self._schedule(run, grace, partial(self.finish, run, Status.ABORTED))
 
     def resurrect(self, run: Run, options: RunOptions, *, build: tuple[str, str] | None) -> None:
@@ -232,13 +204,15 @@ class RunLifecycle:
             build: id and number of another build; None keeps the build.
 
         Raises:
-            ApiError: it has not ended (400), or the account is full (402).
+            ApiError: it has not ended (400), the account is full (402), or its recording was
+                deleted (404).
         """
         if not run.is_terminal:
             raise invalid_input(
                 f"The run {run.id} is {run.status}; only an ended run can be resurrected"
             )
-        self.check_capacity(options.memory_mbytes)
+        check_capacity(self._account, self._runs, options.memory_mbytes)
+        self._read_script(run)
         self._runs.ended_usd -= cost_usd(run, now())
         run.seconds_used = run.seconds_run(now())
         run.options = options
@@ -262,7 +236,7 @@ class RunLifecycle:
         run.reboot_count += 1
         self.save(run)
         if run.is_virtual:
-            self._schedule_end(run, script_of(run))
+            self._schedule_end(run, self._scripts[run.id])
         else:
             self._processes.restart(run)
 
@@ -317,14 +291,16 @@ class RunLifecycle:
         run.status_message = None
         run.is_message_terminal = False
 
+    def _read_script(self, run: Run) -> None:
+        if run.is_virtual:
+            self._scripts[run.id] = script_of(run)
+
     def _begin(self, run: Run, *, is_new: bool) -> None:
         if not run.is_virtual:
             self.save(run)
             self._processes.launch(run)
             return
-        script = self._scripts.get(run.id)
-        if script is None:
-            script = self._scripts[run.id] = script_of(run)
+        script = self._scripts[run.id]
         if run.running_since is None and script.ready_secs > 0:
             self.save(run)
             self._schedule(run, script.ready_secs, partial(self._start_simulation, run, script))

@@ -21,6 +21,7 @@ from anyio import to_thread
 from anyio.abc import Process, TaskGroup
 
 from apify_emulator.account import ProxyPlace
+from apify_emulator.actors.actor import Actor
 from apify_emulator.actors.actor_registry import ActorRegistry
 from apify_emulator.errors import BuildFailed
 from apify_emulator.options import EmulatorOptions
@@ -192,9 +193,10 @@ class Processes:
                 while self._active.get(run.id) is active and not run.is_terminal:
                     if self._is_closing or not await self._run_once(active):
                         break
-        except OSError as problem:
-            # A full disk or too many open files fail this run, not the emulator.
-            self._finish(run, Status.FAILED, message=f"The run cannot continue: {problem}")
+        # A full disk or a variable that no process can have fail this run, not the emulator.
+        except* (OSError, ValueError) as group:
+            message = f"The run cannot continue: {group.exceptions[0]}"
+            self._finish(run, Status.FAILED, message=message)
         finally:
             if self._active.get(run.id) is active:
                 del self._active[run.id]
@@ -202,7 +204,12 @@ class Processes:
     async def _run_once(self, active: _RunProcess) -> bool:
         """Runs one process to its end; returns whether another one follows."""
         run = active.run
-        command = await self._command(active)
+        actor = self._actors.by_id.get(run.actor_id)
+        if actor is None:
+            message = "The Actor of this run does not exist any more"
+            self._finish(run, Status.FAILED, message=message)
+            return False
+        command = await self._command(active, actor)
         if active.stop_reason is _StopReason.ABORT:
             self._finish(run, Status.ABORTED)
             return False
@@ -212,20 +219,15 @@ class Processes:
         token = self._tokens.issue(run.id)
         self._proxy.issue(run.id)
         try:
-            code = await self._run(active, command, token)
+            code = await self._run(active, actor, command, token)
         finally:
             self._tokens.revoke(token)
             self._proxy.revoke(run.id)
             active.process = None
         return await self._end_of_process(active, code)
 
-    async def _command(self, active: _RunProcess) -> Command | None:
+    async def _command(self, active: _RunProcess, actor: Actor) -> Command | None:
         run = active.run
-        actor = self._actors.by_id.get(run.actor_id)
-        if actor is None:
-            message = "The Actor of this run does not exist any more"
-            self._finish(run, Status.FAILED, message=message)
-            return None
         if actor.definition.get("usesStandbyMode"):
             self._logs.add(run.id, f"ACTOR: {_STANDBY}.")
             self._finish(run, Status.FAILED, message=_STANDBY)
@@ -250,12 +252,10 @@ class Processes:
         self._logs.add(run.id, f"ACTOR: {run.status_message}.")
         self._save(run)
 
-    async def _run(self, active: _RunProcess, command: Command, token: str) -> int:
+    async def _run(self, active: _RunProcess, actor: Actor, command: Command, token: str) -> int:
         run = active.run
-        self._logs.add(run.id, f"ACTOR: Starting {self._actors.by_id[run.actor_id].full_name}.")
-        environment = process_environment(
-            run, self._actors.by_id[run.actor_id], token, self._base_url(), self._proxy
-        )
+        self._logs.add(run.id, f"ACTOR: Starting {actor.full_name}.")
+        environment = process_environment(run, actor, token, self._base_url(), self._proxy)
         try:
             process = await anyio.open_process(
                 under_limit(command.argv, self._options.open_files),
