@@ -163,6 +163,29 @@ async def test_unfinished_download_does_not_affect_the_next(transport: Make) -> 
         assert (await client.runs.get(RunId("run1"))).id == "run1"
 
 
+async def test_items_that_end_with_their_connection_are_whole(transport: Make) -> None:
+    """Without a length, as in HTTP/1.0, only the items tell a whole body from a broken one."""
+    items = b'{"a":"\\\\\\"}"}\n{"b":[{}]}'
+    kept = 0
+
+    async def close(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+        head = b"HTTP/1.0 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"
+        # In two pieces, which may part an escape.
+        for piece in (head + items[: kept // 2], items[kept // 2 : kept]):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.002)
+        writer.write_eof()
+
+    async with raw_server(close) as server, client_of(server, transport) as client:
+        for kept in range(len(items) + 1):
+            if items[:kept].rstrip(b"\n") in {b"", items.splitlines()[0], items}:
+                assert await read_items(client) == items[:kept]
+            else:
+                with pytest.raises(TruncatedBody, match="ended in the middle"):
+                    await read_items(client)
+
+
 async def test_pagination_is_read(transport: Make) -> None:
     """A download of items has the total and the place of its items."""
     reported = http(

@@ -20,6 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
 
 from orchestrator.apify.http.encodings import decoder_for
 from orchestrator.apify.http.headers import whole_number
+from orchestrator.apify.http.json_end import json_end_of
 from orchestrator.apify.http.transport import Request
 from orchestrator.errors import (
     ConnectionLost,
@@ -76,16 +77,21 @@ class Answer:
         try:
             encoding = self.headers.get("Content-Encoding")
             decoder = None if encoding is None else decoder_for(encoding)
+            json_end = None if decoder is not None else json_end_of(self.headers)
             content = self._content
             # A small body arrives together with its headers: nothing to wait for then.
             while chunk := content.read_nowait() if content.is_eof() else await content.readany():
                 if decoder is None:
+                    if json_end is not None:
+                        json_end.feed(chunk)
                     yield chunk
                     continue
                 for text in decoder.feed(chunk):
                     yield text
             if decoder is not None:
                 decoder.finish()
+            elif json_end is not None and json_end.is_open:
+                raise TruncatedBody("the connection ended in the middle of the answer")
         except PlatformError as error:
             _place(error, self._request)
             raise
