@@ -9,8 +9,8 @@ What many events have in common (`batch_id`, `job`, `attempt`, `run`) is bound o
 the task that it is about; a fact of the event itself wins over it. A thread sees what is bound
 where it runs in a copy of the task's context.
 
-No line has a secret, or a character that steers a terminal, whatever fact it comes in. A log that
-cannot be written never ends a batch.
+No fact of a line shows a secret, or has a character that controls a terminal. A log that cannot be
+written never ends a batch.
 
 A command has one log for its process. The Python API has one for each batch, and leaves structlog's
 configuration to the program of its user.
@@ -278,7 +278,7 @@ def _as_json(event: Mapping[str, Any]) -> bytes:
 
 
 def _printable(line: bytes) -> bytes:
-    """A line of JSON in which whatever cannot be printed is escaped."""
+    """A line of JSON in which all that cannot be printed is escaped."""
     # Not `in`, which first tries to read the bytes as a number.
     if line.isascii() and line.find(DELETE) < 0:
         return line

@@ -25,7 +25,7 @@ def error_of(
     """
     What an error of the operating system means for the user.
 
-    A full disk and a lack of descriptors are never anything else, whatever was being done.
+    A full disk and a lack of descriptors are never anything else, in any operation.
 
     Args:
         place: the path that the error is about; None when it is about none.

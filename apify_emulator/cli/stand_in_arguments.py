@@ -44,8 +44,8 @@ def add_stand_in_commands(commands: SubParsers, *, data_dir: Path) -> None:
         "record",
         help="read real runs from Apify once, and play them from then on",
         description="Read runs of your Apify account, with their inputs, items, records, logs, "
-        "times and costs. From then on their Actors play them, told apart by input. The variable "
-        "APIFY_TOKEN has the token. Nothing on Apify is changed.",
+        "times and costs. From then on their Actors play them, recognised by their inputs. The "
+        "variable APIFY_TOKEN has the token. Nothing on Apify is changed.",
     )
     record.add_argument("runs", metavar="RUN_ID", nargs="+", help="a run that has ended")
     record.add_argument(

@@ -68,7 +68,7 @@ class Emulator:
         return [run_view(run, USER_ID, moment, with_usage=True) for run in self._context.runs.all]
 
     def advance(self, seconds: float) -> None:
-        """Moves the clock forward; simulated runs and stand-ins go on at once."""
+        """Moves the clock forward; simulated runs and stand-ins continue at once."""
         self._context.timers.advance(seconds)
 
     @property

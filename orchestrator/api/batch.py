@@ -47,7 +47,7 @@ class Batch(BatchFiles):
     `async with batch:`, in which `async for job in batch` yields each job when it is settled.
 
     Leaving `async with` before the end is the first Ctrl-C of the command: nothing more is started,
-    the runs go on at the platform, the state is saved. The batch can be resumed.
+    the runs continue at the platform, the state is saved. The batch can be resumed.
 
     Args:
         name: of the batch; it names the folder.

@@ -146,7 +146,7 @@ class Session:
         Raises:
             OrchestratorError: as `wait_until_ended`, after the last event.
         """
-        # The program may do nothing else that lets the batch go on.
+        # The program may do nothing else that lets the batch continue.
         await checkpoint()
         while not self._queue:
             if self._has_ended.is_set():

@@ -58,7 +58,7 @@ class Call:
     def announce_failure(self, error: OrchestratorError | None) -> None:
         """Announces the error that ends the call; None for a bug."""
         code = OrchestratorError.exit_code if error is None else error.exit_code
-        if self.announcer is not None and code in self.announcer.told:
+        if self.announcer is not None and code in self.announcer.announced:
             _announce(self.announcer.correct, code)
             return
         name, announcer = self._found()

@@ -99,7 +99,7 @@ def _table_line(result: Result) -> str:
 
 
 def _early_end(result: Result, reason: OrchestratorError) -> Iterator[str]:
-    """Why the batch stopped early, which runs go on and cost money, and what to do about both."""
+    """Why the batch stopped early, which live runs cost money, and what to do about both."""
     folder = display(result.folder)
     yield f"stopped early: {reason}"
     raised = _RAISED.get(type(reason))
@@ -109,10 +109,10 @@ def _early_end(result: Result, reason: OrchestratorError) -> Iterator[str]:
     )
     yield f"{first}resume it with: orchestrator resume {folder}{option}"
     if result.live_runs:
-        runs = "1 run goes" if result.live_runs == 1 else f"{result.live_runs:,} runs go"
+        runs = "1 run continues" if result.live_runs == 1 else f"{result.live_runs:,} runs continue"
         is_local = result.batch.plan.local is not None
         where = "when the emulator is started again" if is_local else "at the platform"
-        yield f"{runs} on {where}; abort with: orchestrator abort {folder}"
+        yield f"{runs} {where}; abort with: orchestrator abort {folder}"
 
 
 def _cap_warning(near_cap: Sequence[NearCap]) -> str:

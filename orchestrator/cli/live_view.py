@@ -2,7 +2,7 @@
 The live view on a terminal: drawn in place, below everything else that is printed.
 
 The cursor rests at the first cell of the view. So the view stays where it is when the terminal
-becomes narrower and wraps its lines anew, whatever is printed meanwhile overwrites it, and it is
+becomes narrower and wraps its lines anew, what is printed meanwhile overwrites it, and it is
 erased by one control sequence. No line is wrapped, because wrapping is off while it is drawn.
 """
 

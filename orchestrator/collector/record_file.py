@@ -37,7 +37,7 @@ async def fetch_blob(
         patience_secs: how long to try again after the first break.
 
     Raises:
-        TransientError: it went on breaking.
+        TransientError: it kept breaking.
         NotFound, DiskFull, OutputLost.
     """
     give_up_at = None

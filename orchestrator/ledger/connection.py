@@ -107,7 +107,7 @@ class LedgerConnection(sqlite3.Connection):
 
     @contextmanager
     def at_one_instant(self) -> Iterator[None]:
-        """All queries within see the same state, whatever is committed meanwhile."""
+        """All queries within see the same state, without what is committed meanwhile."""
         # A deferred transaction: its first read fixes the state, and the writer is not held up.
         self.execute("BEGIN")
         try:
@@ -204,7 +204,7 @@ class LedgerConnection(sqlite3.Connection):
         if owner not in self.owners:
             raise BatchHeld(
                 f"{self.path.parent}: another process has taken this batch over, because the file "
-                ".lock was deleted; this one has stopped, and the runs go on"
+                ".lock was deleted; this one has stopped, and the runs continue"
             )
 
 

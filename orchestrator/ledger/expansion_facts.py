@@ -112,7 +112,7 @@ class ExpansionFacts(Transactions):
 
         Raises:
             TooManyJobs: the batch would have more than `most_jobs`; nothing is written.
-            Whatever `make` raises; nothing is written.
+            What `make` raises; nothing is written.
         """
         # Places follow one another, so that two processes must not add jobs at the same time.
         self._execute("begin_expansion")

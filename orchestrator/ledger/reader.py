@@ -102,7 +102,7 @@ class LedgerReader:
 
     @contextmanager
     def at_one_instant(self) -> Iterator[None]:
-        """All calls within see the same state, whatever is committed meanwhile."""
+        """All calls within see the same state, without what is committed meanwhile."""
         with self._db.at_one_instant():
             yield
 
@@ -162,7 +162,7 @@ class LedgerReader:
             for seq, key, status in self.statuses()
             if status is JobStatus.SUCCEEDED and any(sweep.wants(key) for sweep in sweeps)
         ]
-        # Read after the jobs: so what has made these is known, whatever others write meanwhile.
+        # Read after the jobs: so what has made these is known, also if others write meanwhile.
         sources = Sources(sweeps, self.expansions())
         return [(seq, key) for seq, key in succeeded if sources.waiting(seq, key)]
 

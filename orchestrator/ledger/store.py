@@ -200,7 +200,7 @@ class Store(Protocol):
         ...
 
     def at_one_instant(self) -> AbstractContextManager[None]:
-        """All queries within see the same state, whatever is committed meanwhile."""
+        """All queries within see the same state, without what is committed meanwhile."""
         ...
 
     def translated(self) -> AbstractContextManager[None]:

@@ -46,7 +46,7 @@ class RetentionTable(Table):
     keep_last: Positive | None = None
     """How many of the newest batches of the series stay, at any age."""
     keep_days: Days | None = None
-    """How many days after its end a batch stays, whatever its number."""
+    """How many days after its end a batch stays, also with an old number."""
 
 
 class NotifyTable(Table):

@@ -203,7 +203,7 @@ def plain(error: ErrorDetails) -> str:
 
 
 def _instead(error: ErrorDetails) -> str:
-    """What to write for a value of the wrong type, if that can be told."""
+    """What to write for a value of the wrong type, if that is known."""
     found, kind, name = error["input"], error["type"], str(error["loc"][-1])
     if kind == "list_type" and isinstance(found, str):
         return f"; write [{show(found)}]"

@@ -15,7 +15,7 @@ from typing import cast
 
 from orchestrator.model.jobs import Job
 from orchestrator.specfile.jobs.checks import check_results
-from orchestrator.specfile.jobs.collisions import Twin, tell_twins, where_of
+from orchestrator.specfile.jobs.collisions import Repeated, report_repeated_keys, where_of
 from orchestrator.specfile.jobs.item_checks import SourcesCheck
 from orchestrator.specfile.jobs.job_factory import CellMistake, JobMaker
 from orchestrator.specfile.jobs.needed_jobs import ItemJobs, NeedsCheck
@@ -117,7 +117,7 @@ def _jobs(
         how many jobs there are.
     """
     taken: set[int] = set()
-    twins: list[Twin] = []
+    repeated: list[Repeated] = []
     seq = 0
     # Most specs have no needs, and the check keeps every key.
     needs = _needs_check(sweeps)
@@ -131,12 +131,12 @@ def _jobs(
                 job = maker.make(seq, cell, {**values, **cell})
             except CellMistake:
                 is_sound = False
-                _tell(sweep, place, cell, values, mistakes)
+                _report(sweep, place, cell, values, mistakes)
                 continue
             # Keys are names of folders, and some file systems ignore case.
             sign = hash(job.key.lower())
             if sign in taken:
-                twins.append(Twin(job.key, number, place))
+                repeated.append(Repeated(job.key, number, place))
                 continue
             taken.add(sign)
             seq += 1
@@ -153,7 +153,7 @@ def _jobs(
             sources.add_unknown(name, sweep.rows)
             if needs is not None:
                 needs.add_unknown(name)
-    tell_twins(sweeps, values, twins, mistakes)
+    report_repeated_keys(sweeps, values, repeated, mistakes)
     mistakes.add_all(() if needs is None else needs.mistakes())
     mistakes.add_all(sources.mistakes())
     return seq
@@ -169,7 +169,7 @@ def _needs_check(sweeps: Sequence[Sweep]) -> NeedsCheck | None:
     )
 
 
-def _tell(sweep: Sweep, place: int, cell: Cell, values: Values, mistakes: Mistakes) -> None:
+def _report(sweep: Sweep, place: int, cell: Cell, values: Values, mistakes: Mistakes) -> None:
     """Records all mistakes of a cell."""
     found = () if sweep.maker is None else sweep.maker.mistakes({**values, **cell})
     for path, message in found:

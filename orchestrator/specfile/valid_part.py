@@ -49,7 +49,7 @@ def valid_part(data: dict[str, Any]) -> tuple[Spec, Found]:
         except ValidationError as error:
             details = error.errors(include_url=False)
         earlier = [place for place, _ in found]
-        for path, message in _told(data, details):
+        for path, message in _shown_errors(data, details):
             shown = _as_written(path, renamed)
             if not is_under(shown, earlier):
                 found.append((shown, message))
@@ -127,7 +127,9 @@ def _remove(data: dict[str, Any], path: FieldPath) -> None:
         table.pop(name)
 
 
-def _told(data: dict[str, Any], details: list[ErrorDetails]) -> Iterator[tuple[FieldPath, str]]:
+def _shown_errors(
+    data: dict[str, Any], details: list[ErrorDetails]
+) -> Iterator[tuple[FieldPath, str]]:
     """
     Turns errors of pydantic into places in the text and sentences.
 

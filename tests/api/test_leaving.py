@@ -52,7 +52,7 @@ def batches_in(output: Path) -> list[Path]:
 
 
 async def test_leaving_early_is_the_first_ctrl_c(emulator: EmulatorHandle) -> None:
-    """The run goes on at the platform, and the batch can be resumed."""
+    """The run continues at the platform, and the batch can be resumed."""
     async with Batch(name="shops", jobs=[slow("slow")]) as batch:
         await wait_for_a_run(batch)
     assert batch.result.exit_code == 130

@@ -28,7 +28,7 @@ Step = Callable[[], None]
 
 
 class Leaves(Exception):
-    """A program does not want to go on."""
+    """A program stops before the end."""
 
 
 def made(features: Features, *, by_file: bool) -> Batch:

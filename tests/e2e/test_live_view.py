@@ -156,7 +156,7 @@ def test_ctrl_c_ends_only_the_watching(shops: tuple[Command, Terminal]) -> None:
         watch.press(CTRL_C)
         assert watch.end() == 130
         text = " ".join(watch.lines())
-    assert "the process that runs the batch goes on, with 4 runs at the platform" in text
+    assert "the process that runs the batch continues, with 4 runs at the platform" in text
     assert "orchestrator abort output/shops/" in text
     assert not shops[1].process.has_ended
 
@@ -172,7 +172,7 @@ def test_ctrl_c_leaves_the_runs_and_says_so(
         assert shown.end() == 130
     latest = (command.folder / "output" / "shops" / "latest").readlink().name
     text = "\n".join(shown.lines())
-    assert "4 runs go on at the platform" in text
+    assert "4 runs continue at the platform" in text
     # At 80 columns the command does not fit behind the words, and stays whole on its own line.
     assert f"orchestrator abort output/shops/{latest}" in shown.lines()
     assert not any(line.startswith("█") for line in shown.lines())

@@ -125,7 +125,7 @@ def test_refused_input_fails_only_its_own_job(faulty: Make) -> None:
 def test_start_that_is_refused_because_of_a_conflict_is_tried_again(
     faulty: Make, status: int, kind: str, times: int
 ) -> None:
-    """A conflict may pass: its job waits for that a while, and the others go on."""
+    """A conflict may pass: its job waits for that a while, and the others continue."""
     path = "/actor-tasks/local~rented/runs"
     rule = {"do": "refuse", "path": path, "status": status, "times": times}
     command, platform = faulty({**rule, "type": kind, "message": "It is locked."})
@@ -165,7 +165,7 @@ def test_refused_look_up_is_an_error_before_any_start(
 
 
 def test_token_that_may_not_read_its_account_is_no_platform_that_is_away(faulty: Make) -> None:
-    """`doctor` and `run --resume` say that the account cannot be read, and go on."""
+    """`doctor` and `run --resume` say that the account cannot be read, and continue."""
     rule = {"do": "refuse", "method": "GET", "path": "/users/me", "status": 403}
     command, _ = faulty({**rule, "type": "insufficient-permissions", "message": "Not allowed."})
     command.write("s.toml", sweep("scoped", 1, duration_secs=0.01))

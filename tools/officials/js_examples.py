@@ -33,7 +33,7 @@ _REQUIRE = """\
 import { createRequire } from 'node:module';
 const require = createRequire(import.meta.url);
 """
-# The later blocks of the README go on with the client of an earlier one.
+# The later blocks of the README continue with the client of an earlier one.
 _CLIENT = """\
 const { ApifyClient } = require('apify-client');
 const apifyClient = new ApifyClient({ token: 'my-token' });

@@ -49,7 +49,7 @@ def register(router: Router) -> None:
 
 def _for_owner(handler: Handler) -> Handler:
     async def checked(context: Context, call: Call) -> Answer:
-        # An Actor must not change the account that it runs in, whatever its permissions.
+        # An Actor must not change the account that it runs in, also with all permissions.
         if call.run_id is not None:
             raise page_not_found()
         return await handler(context, call)
@@ -89,7 +89,7 @@ async def set_limits(context: Context, call: Call) -> Answer:
 
 
 async def advance_clock(context: Context, call: Call) -> Answer:
-    """Moves the clock forward: simulated runs and stand-ins go on at once, processes do not."""
+    """Moves the clock forward: simulated runs and stand-ins continue at once, processes do not."""
     body = await call.json_object()
     _refuse_unknown(body, {"advanceSecs"})
     context.timers.advance(checked_number("advanceSecs", body.get("advanceSecs")))

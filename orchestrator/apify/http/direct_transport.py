@@ -76,7 +76,7 @@ class Origin:
         try:
             return await self._connector.connect(self._request, [], timeout)
         except TimeoutError as error:
-            # Told apart from later timeouts: nothing was sent, so a start had no effect.
+            # Distinguished from later timeouts: nothing was sent, so a start had no effect.
             raise ConnectionTimeoutError from error
 
     def put_back(self, connection: Connection) -> None:

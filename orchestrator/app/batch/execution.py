@@ -116,7 +116,7 @@ async def drive(
             live_runs = 0 if reason is None else await leave_runs(batch, context, reason)
             reason = await _complete_runs(batch, context, signals, reason)
             owes_news = context.announcer is not None
-            # To follow runs is work, also when they go on as before.
+            # To follow runs is work, also when they continue as before.
             is_idle = not (is_new or followed) and batch.reader.extent() == before
             closed, totals = await _close(
                 batch, reason, counted, owes_news=owes_news, is_idle=is_idle

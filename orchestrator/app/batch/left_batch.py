@@ -25,7 +25,7 @@ class Ending:
     Attributes:
         batch, totals: when it stopped.
         reason: why it stopped early; None when every job is settled.
-        live_runs: how many runs go on at the platform.
+        live_runs: how many runs continue at the platform.
         is_closed_here: whether this process has closed it, and no other one does.
         closer: the name of this process in the ledger, if it has closed a shared batch.
     """
@@ -53,7 +53,7 @@ def ending_of_others(batch: OpenBatch, reason: OrchestratorError | None) -> Endi
 
 
 async def leave_runs(batch: OpenBatch, context: BatchContext, reason: OrchestratorError) -> int:
-    """Aborts the live runs if a signal must; returns how many go on at the platform."""
+    """Aborts the live runs if a signal must; returns how many continue at the platform."""
     live = batch.reader.live_runs()
     if not (context.abort_on_signal and isinstance(reason, Interrupted)):
         return len(live)

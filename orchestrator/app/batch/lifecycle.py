@@ -66,7 +66,7 @@ class Result:
 
     Attributes:
         reason: why it stopped early; None when every job is settled.
-        live_runs: how many runs go on at the platform.
+        live_runs: how many runs continue at the platform.
         warnings: about earlier batches, for people.
         is_news: whether its end may have to be announced.
         closer: the name of this process in the ledger, if it has closed a shared batch.

@@ -80,10 +80,10 @@ def findings_of_limits(answer: AccountLimits) -> Iterator[Finding]:
 
 
 def _clock(client: ApifyClient) -> Finding:
-    told = client.platform_now()
-    if told is None:
+    platform_now = client.platform_now()
+    if platform_now is None:
         return warning("clock", "the platform does not show its time", "synchronise it by NTP")
-    return finding_of_clock(utc_now() - told)
+    return finding_of_clock(utc_now() - platform_now)
 
 
 def finding_of_clock(ahead: timedelta) -> Finding:

@@ -2,7 +2,7 @@
 The text file for the node exporter's collector, written while a batch runs and at its end.
 
 A thread of its own writes it, because the folder may hang, and because the library takes time to
-import. The thread is a daemon: it never delays the end of the process for long. Whatever fails here
+import. The thread is a daemon: it never delays the end of the process for long. A failure here
 is a warning.
 """
 

@@ -2,7 +2,7 @@
 Announces the end of a batch: notifications by Apprise, and pings of a dead-man's switch.
 
 What is announced is recorded in the ledger before it is sent. So nothing is announced twice, and an
-end that a killed process did not announce is announced by the next call that finds it. Whatever
+end that a killed process did not announce is announced by the next call that finds it. What
 fails or hangs here is a warning: it changes neither the batch nor the exit code.
 
 The words, the comparison with earlier batches and the libraries are imported when something is to
@@ -50,17 +50,17 @@ class Announcer:
         sink: where the events of a batch are logged; None before logs are set up.
         timeout_secs: how long notifications and pings may take together.
         code: the exit code that was announced last; None before that.
-        told: all exit codes that were announced, also of earlier batches.
+        announced: all exit codes that were announced, also of earlier batches.
         has_begun: whether work on a batch has begun.
         before: how the batch before the current one ended; None before that is read.
-        owes_ping: whether the switch was told of a start, and of no end since.
+        owes_ping: whether the switch was pinged at a start, and at no end since.
     """
 
     addresses: Addresses
     sink: LogSink | None
     timeout_secs: float
     code: int | None = None
-    told: set[int] = field(default_factory=set)
+    announced: set[int] = field(default_factory=set)
     has_begun: bool = False
     before: Ending | None = None
     owes_ping: bool = False
@@ -106,7 +106,7 @@ class Announcer:
         from orchestrator.app.notifications.endings import ending_of
 
         self.code = code
-        self.told.add(code)
+        self.announced.add(code)
         owes_ping, self.owes_ping = self.owes_ping, False
         if not result.is_news:
             return
@@ -124,7 +124,7 @@ class Announcer:
                 LOG.warning("lease_lost", error=str(error))
                 return
             announced_end, announced_news = before
-            # A resume with nothing to do keeps the end, and the switch was told of its start.
+            # A resume with nothing to do keeps the end, and the switch was pinged at its start.
             if end == announced_end and not owes_ping:
                 return
             is_repeated = end == announced_end or ending.key == announced_news
@@ -145,7 +145,7 @@ class Announcer:
         from orchestrator.app.notifications.message import message_of_failure
 
         self.code = code
-        self.told.add(code)
+        self.announced.add(code)
         message = message_of_failure(name, call, code, error, has_begun=self.has_begun)
         await self._send(code, message, notifies=True)
 

@@ -1,5 +1,5 @@
 """
-`orchestrator status`: prints the state of a batch; the process that runs it may go on.
+`orchestrator status`: prints the state of a batch; the process that runs it may continue.
 
 A live batch is shown as `watch` shows it. Heavy libraries are imported by the modules that need
 them: `status` answers at once, also for a batch of ten thousand jobs.

@@ -48,12 +48,12 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _left_words(folder: Path) -> str:
-    """Says that the batch goes on, and how to end it."""
+    """Says that the batch continues, and how to end it."""
     with LedgerReader(folder / LEDGER) as reader:
         runs = len(reader.live_runs())
     count = "1 run" if runs == 1 else f"{runs:,} runs"
     return (
-        f"only watching has ended: the process that runs the batch goes on, with {count} at the "
+        f"only watching has ended: the process that runs the batch continues, with {count} at the "
         "platform. To abort them, stop that process, then call: "
         f"orchestrator abort {display(folder)}"
     )

@@ -177,7 +177,7 @@ class PostgresSession:
 
     @contextmanager
     def at_one_instant(self) -> Iterator[None]:
-        """All queries within see the same state, whatever is committed meanwhile."""
+        """All queries within see the same state, without what is committed meanwhile."""
         with self._transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
             yield
 
@@ -362,5 +362,5 @@ class PostgresSession:
             )
         return BatchHeld(
             f"{self._location.folder}: another process has taken this batch over; this one has "
-            "stopped, and the runs go on"
+            "stopped, and the runs continue"
         )

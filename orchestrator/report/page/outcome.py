@@ -66,7 +66,7 @@ class OutcomeView:
     The top of a page.
 
     Attributes:
-        live: what goes on and what jobs wait for, in sentences; empty when no process runs it.
+        live: what happens and what jobs wait for, in sentences; empty when no process runs it.
         notes: what people must know, the worst first.
     """
 

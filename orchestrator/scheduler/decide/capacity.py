@@ -76,7 +76,7 @@ class CapacityEstimate:
         estimate = self._estimates.get(resource) if self._estimates else None
         if estimate is not None and in_use > estimate.fits:
             estimate.is_probing = True
-            # Whatever the answer to this start is, the next probe follows.
+            # The next probe follows after any answer to this start.
             estimate.probe_at = now + estimate.pause_secs
 
     def refused(self, in_use: int, resource: Resource, now: float, jitter: float) -> None:

@@ -21,7 +21,7 @@ from orchestrator.specfile.text.positions import shown_path
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class Repeated:
     """
     A job with the key of an earlier job.
 
@@ -34,24 +34,24 @@ class Twin:
     place: int
 
 
-def tell_twins(
-    sweeps: Sequence[Sweep], values: Values, twins: Sequence[Twin], mistakes: Mistakes
+def report_repeated_keys(
+    sweeps: Sequence[Sweep], values: Values, repeated: Sequence[Repeated], mistakes: Mistakes
 ) -> None:
     """Records the collisions: of each sweep, as many as are shown, and the number of all."""
-    by_sweep = groupby(twins, lambda twin: twin.sweep)
-    shown = [twin for _, group in by_sweep for twin in islice(group, SpecError.SHOWN)]
-    firsts = _first_ones(sweeps, values, {twin.key.lower() for twin in shown})
-    for twin in twins:
-        sweep, this = sweeps[twin.sweep], (twin.sweep, twin.place)
+    by_sweep = groupby(repeated, lambda one: one.sweep)
+    shown = [one for _, group in by_sweep for one in islice(group, SpecError.SHOWN)]
+    firsts = _first_ones(sweeps, values, {one.key.lower() for one in shown})
+    for one in repeated:
+        sweep, this = sweeps[one.sweep], (one.sweep, one.place)
         place = sweep.merged.place("name")
-        first = firsts.get(twin.key.lower())
+        first = firsts.get(one.key.lower())
         if mistakes.is_full_at(place) or first is None:
             mistakes.add(place, "")
             continue
         # The loop found the job itself first: no other has its key, so only the hashes are equal.
         if first == this:
-            raise OrchestratorError(f"the keys {twin.key!r} and another have the same hash")
-        mistakes.add(place, _collision(twin.key, sweeps, first, this))
+            raise OrchestratorError(f"the keys {one.key!r} and another have the same hash")
+        mistakes.add(place, _collision(one.key, sweeps, first, this))
 
 
 def _first_ones(

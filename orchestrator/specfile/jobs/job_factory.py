@@ -137,7 +137,7 @@ class JobMaker:
             key=key,
             mode=self._mode,
             input=self._input_of(values),
-            params=self._told(cell),
+            params=self._kept_params(cell),
             collect=self._collect,
             expect=self._expect,
             reuse_secs=self._merged.fields.get("reuse"),
@@ -188,7 +188,7 @@ class JobMaker:
         """Reads the texts that a field names."""
         return lambda text_file: self._files.text(self._folders[name] / text_file)
 
-    def _told(self, cell: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    def _kept_params(self, cell: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         params = {**self._params, **cell}
         for name in self._unkept:
             params.pop(name, None)

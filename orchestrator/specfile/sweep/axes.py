@@ -70,7 +70,7 @@ class MatrixMaker:
         self._around = around
         self._report = report
         self._used = {*used}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self.found: Found = []
         self.unnamed: list[str] = []
         self.is_whole = True
@@ -112,8 +112,8 @@ class MatrixMaker:
             return make(*values)
         except SourceMistake as mistake:
             if mistake.line is not None:
-                self._tell(mistake)
-            elif mistake.file not in self._told:
+                self._note(mistake)
+            elif mistake.file not in self._reported:
                 # It concerns the whole file, and does not follow from its rows.
                 self._wrong(place, f"{mistake.file}: {mistake}")
         except ValueError as error:
@@ -122,8 +122,8 @@ class MatrixMaker:
         names = tuple(str(name) for name in place if name != "rows")
         return Axis(names=names, columns=tuple([] for _ in names))
 
-    def _tell(self, mistake: SourceMistake) -> None:
-        self._told.add(mistake.file)
+    def _note(self, mistake: SourceMistake) -> None:
+        self._reported.add(mistake.file)
         self._report(mistake)
 
     def _wrong(self, place: FieldPath, message: str) -> None:
@@ -191,14 +191,14 @@ class MatrixMaker:
         lines: Sequence[int] = ()
         shown = [table.file or str(table.results)]
         for source in sources_of(table, self._around):
-            data = read_data(source, wanted, self._tell)
+            data = read_data(source, wanted, self._note)
             shown.append(source.shown)
             self.unnamed += data.unnamed
             if not whole:
                 whole, lines = dict(data.columns), data.lines
             else:
                 _add(whole, data)
-                # Line numbers of several files cannot be told apart.
+                # Line numbers of several files cannot be distinguished.
                 lines = ()
         if not whole and self.unnamed:
             raise ValueError(
@@ -222,7 +222,7 @@ class MatrixMaker:
         self, known: ExceptTable, whole: Mapping[str, list[JsonValue]], lines: Sequence[int]
     ) -> tuple[dict[str, list[JsonValue]], Sequence[int]]:
         """The rows that no earlier batch has."""
-        # The values of one parameter are the key, whatever its name.
+        # The values of one parameter are the key, and its name is not.
         column = whole.get(known.key) if len(whole) > 1 else next(iter(whole.values()))
         if column is None:
             raise ValueError(f"except.key: {unknown(known.key, whole, 'parameter')}")

@@ -69,12 +69,14 @@ def chosen(source: Source, wanted: Wanted, there: Sequence[str], line: int = 1) 
         SourceMistake: a column is not there.
     """
     if wanted.columns is None:
-        twins = {name for name in there if there.count(name) > 1} if _has_twins(there) else set()
+        repeated = set()
+        if len(set(there)) < len(there):
+            repeated = {name for name in there if there.count(name) > 1}
         # A column that appears twice is a mistake only where it is used.
         return {
             name: name
             for name in dict.fromkeys(there)
-            if is_parameter_name(name) and (name not in twins or name in wanted.used)
+            if is_parameter_name(name) and (name not in repeated or name in wanted.used)
         }
     for name in wanted.columns.values():
         if name is WHOLE:
@@ -83,10 +85,6 @@ def chosen(source: Source, wanted: Wanted, there: Sequence[str], line: int = 1) 
         if name not in there:
             raise SourceMistake(source.shown, unknown(name, filter(None, there), "column"), line)
     return dict(wanted.columns)
-
-
-def _has_twins(names: Sequence[str]) -> bool:
-    return len(set(names)) < len(names)
 
 
 def unnamed(wanted: Wanted, there: Sequence[str]) -> list[str]:

@@ -44,7 +44,7 @@ def read_data(source: Source, wanted: Wanted, report: Report) -> Data:
         SourceMistake: the data as a whole cannot be used.
     """
 
-    def told(mistake: SourceMistake) -> None:
+    def report_with_text(mistake: SourceMistake) -> None:
         mistake.line_text = partial(line_text, source, mistake.line)
         report(mistake)
 
@@ -57,7 +57,7 @@ def read_data(source: Source, wanted: Wanted, report: Report) -> Data:
         "parquet": _read_parquet,
     }
     try:
-        return readers[source.format](source, wanted, told)
+        return readers[source.format](source, wanted, report_with_text)
     except SourceMistake as mistake:
         mistake.line_text = partial(line_text, source, mistake.line)
         raise

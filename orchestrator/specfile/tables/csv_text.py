@@ -28,7 +28,7 @@ from orchestrator.specfile.tables.value_types import maker_of
 OTHER_DELIMITERS = (";", "\t", "|")
 """Delimiters that are recognised in a first line that has no comma."""
 SEP_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
-"""The line by which Excel is told the delimiter."""
+"""The line that names the delimiter for Excel."""
 QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"')
 QUOTE_HINT = "write a quote inside a cell twice"
 

@@ -33,7 +33,7 @@ class Positions:
     The places of the fields of one TOML text.
 
     Attributes:
-        twins: the places of repeated names, in the order of the text.
+        repeated: the places of repeated names, in the order of the text.
     """
 
     GIVES = "="
@@ -44,7 +44,7 @@ class Positions:
         self._places: dict[Path, int] = {}
         self._tables: dict[Path, int] = {}
         self._at = 0
-        self.twins: list[Place] = []
+        self.repeated: list[Place] = []
         try:
             self._walk()
         except (IndexError, ValueError, RecursionError):
@@ -101,7 +101,7 @@ class Positions:
             path = (*path, part)
             self._places.setdefault(path, place)
         if self._places[path] != place:
-            self.twins.append(self._shown(place))
+            self.repeated.append(self._shown(place))
         self._expect(self.GIVES)
         self._value(path)
 

@@ -172,12 +172,12 @@ def _parse_yaml(path: Path, text: str) -> Any:
 
 
 def _parse_json(path: Path, text: str) -> Any:
-    twins = []
+    repeated = []
 
     def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         if len(made) < len(pairs):
-            twins.append(pairs)
+            repeated.append(pairs)
         return made
 
     try:
@@ -190,9 +190,9 @@ def _parse_json(path: Path, text: str) -> Any:
         raise _refusal(path, "is not valid JSON: nested too deeply") from error
     except ValueError as error:
         raise _refusal(path, f"is not valid JSON: {plain_toml(str(error))}") from error
-    if twins:
+    if repeated:
         # The parser gives no places, so the text is walked once more, for the message alone.
-        line, column = next(iter(JsonPositions(text).twins), (None, None))
+        line, column = next(iter(JsonPositions(text).repeated), (None, None))
         wrong = "is not valid JSON: the name already has a value"
         raise _refusal(path, wrong, line, column, text)
     return data

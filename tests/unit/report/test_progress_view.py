@@ -199,9 +199,9 @@ def test_times_and_rates_suit_their_size() -> None:
 
 def test_lines_are_broken_between_words_only() -> None:
     """A key, an id and a command can be copied from a narrow terminal."""
-    line = "4 runs go on at the platform; abort with: orchestrator abort output/shops/2026-ab"
+    line = "4 runs continue at the platform; abort with: orchestrator abort output/shops/2026-ab"
     assert wrapped(line, 60).split("\n") == [
-        "4 runs go on at the platform; abort with:",
+        "4 runs continue at the platform; abort with:",
         "orchestrator abort output/shops/2026-ab",
     ]
     assert wrapped(line, 100) == line

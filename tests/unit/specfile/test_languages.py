@@ -216,7 +216,7 @@ def test_every_field_of_any_json_has_a_place(tree: dict[str, Any]) -> None:
     assume(all(len(str(part)) < 150 for path in paths_in(tree) for part in path))
     positions = JsonPositions(text)
     assert all(path in positions._places for path in paths_in(tree))
-    assert positions.twins == []
+    assert positions.repeated == []
     assert parse_yaml(text) == tree
     places = yaml_places(text)
     assert all(places[path] == positions.find(path) for path in paths_in(tree))
