@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from orchestrator.cli.command_list import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = (ROOT / "orchestrator", ROOT / "apify_emulator")
@@ -201,6 +205,21 @@ def test_command_does_not_import_what_it_does_not_need(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert done.stdout.splitlines()[-1].strip() == "[]", done.stderr
+
+
+def test_commands_in_messages_are_written_for_a_shell() -> None:
+    """A path after the name of a command has the quotes of a shell: `pasted_command` sets them."""
+    assert found_in(MODULES, _unquoted_commands, "orchestrator ") == {}
+
+
+def _unquoted_commands(tree: ast.Module) -> Iterator[str]:
+    # A schema of a database has this name in another kind of list.
+    names = "|".join(COMMANDS.keys() - {"schema"})
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            for text, value in pairwise(node.values):
+                if isinstance(text, ast.Constant) and isinstance(value, ast.FormattedValue):
+                    yield from re.findall(f"orchestrator (?:{names}) $", str(text.value))
 
 
 def test_commands_import_at_the_top() -> None:

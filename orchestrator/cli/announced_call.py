@@ -17,6 +17,7 @@ from orchestrator.cli.error_exit import print_error
 from orchestrator.cli.event_loop import run_to_end
 from orchestrator.errors import BatchHeld, OrchestratorError, UsageError
 from orchestrator.event_log import configure_logs
+from orchestrator.pasted_command import pasted_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Call:
             return
         name, announcer = self._found()
         if announcer.addresses:
-            words = f"orchestrator run {self.options.spec}"
+            words = pasted_command("run", self.options.spec)
             _announce(announcer.announce_failure, name, words, code, error)
 
     def _found(self) -> tuple[str, Announcer]:

@@ -19,6 +19,7 @@ from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.statistics import NearCap, Totals
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES
+from orchestrator.pasted_command import pasted_command
 from orchestrator.report.expiry import expiry_warning
 from orchestrator.report.failure_lines import failure_fields, failure_lines, sweep_lines
 from orchestrator.report.failures import Failures, group_failures
@@ -29,7 +30,8 @@ from orchestrator.safe_text import plain
 
 def say_not_whole(folder: Path) -> None:
     """Says that jobs of a batch are left to start, and which command starts them."""
-    write_lines(f"the batch is not whole: orchestrator resume {display(folder)}", sys.stderr)
+    command = pasted_command("resume", display(folder))
+    write_lines(f"the batch is not whole: {command}", sys.stderr)
 
 
 def report(
@@ -95,7 +97,7 @@ def _table_line(result: Result) -> str:
     table = table_on_disk(result.folder)
     if table is not None:
         return f"table: {display(table.path)} ({table.rows:,} rows)"
-    return f"one table: orchestrator export {display(result.folder)} --format csv"
+    return f"one table: {pasted_command('export', display(result.folder), '--format', 'csv')}"
 
 
 def _early_end(result: Result, reason: OrchestratorError) -> Iterator[str]:
@@ -104,15 +106,15 @@ def _early_end(result: Result, reason: OrchestratorError) -> Iterator[str]:
     yield f"stopped early: {reason}"
     raised = _RAISED.get(type(reason))
     # The batch keeps its own copy of the spec: a plain `resume` would stop at once.
-    first, option = (
-        (f"raise {raised} in the spec, then ", " --accept-changes") if raised else ("", "")
+    first, options = (
+        (f"raise {raised} in the spec, then ", ["--accept-changes"]) if raised else ("", [])
     )
-    yield f"{first}resume it with: orchestrator resume {folder}{option}"
+    yield f"{first}resume it with: {pasted_command('resume', folder, *options)}"
     if result.live_runs:
         runs = "1 run continues" if result.live_runs == 1 else f"{result.live_runs:,} runs continue"
         is_local = result.batch.plan.local is not None
         where = "when the emulator is started again" if is_local else "at the platform"
-        yield f"{runs} {where}; abort with: orchestrator abort {folder}"
+        yield f"{runs} {where}; abort with: {pasted_command('abort', folder)}"
 
 
 def _cap_warning(near_cap: Sequence[NearCap]) -> str:

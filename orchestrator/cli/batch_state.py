@@ -16,6 +16,7 @@ from orchestrator.cli.streams import write_lines
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.batches import Batch
 from orchestrator.model.progress import Progress
+from orchestrator.pasted_command import pasted_command
 from orchestrator.report.expiry import expiry_warning
 from orchestrator.report.failure_lines import failure_lines, sweep_lines
 from orchestrator.report.failures import group_failures
@@ -30,7 +31,7 @@ def print_state(reader: LedgerReader, batch: Batch, folder: Path, *, is_held: bo
 
     totals = reader.totals()
     print_table(summary_table(batch, totals))
-    _print(f"{_state_words(batch.state.value, held=is_held)}; {display(folder)}")
+    _print(f"{_state_words(batch.state.value, folder, held=is_held)}; {display(folder)}")
     if batch.stop_reason:
         _print(f"stopped early: {plain(batch.stop_reason)}")
     warning = expiry_warning(batch, totals, display(folder), utc_now())
@@ -69,9 +70,12 @@ def _print(line: str) -> None:
     write_lines(line, sys.stdout)
 
 
-def _state_words(state: str, *, held: bool) -> str:
+def _state_words(state: str, folder: Path, *, held: bool) -> str:
     if held:
         return "a process runs it"
+    if state == "ended":
+        return "ended"
+    command = pasted_command("resume", display(folder))
     if state == "open":
-        return "interrupted, perhaps killed; continue it with `orchestrator resume`"
-    return "ended" if state == "ended" else "can be resumed"
+        return f"interrupted, perhaps killed; continue it with `{command}`"
+    return f"can be resumed with `{command}`"

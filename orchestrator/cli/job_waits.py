@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from orchestrator.app.batch_folders import LEDGER
+from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.errors import UsageError
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.lock import is_held
+from orchestrator.pasted_command import pasted_command
 from orchestrator.report.why import why
 from orchestrator.safe_text import plain
 from orchestrator.specfile.diagnostics import unknown
@@ -34,7 +35,7 @@ def print_why(folder: Path, key: str, *, as_json: bool) -> None:
             reader.place(report.job.key),
             reader.waits(),
             unmet=unmet(reader, report.job.needs),
-            is_held=held,
+            resume=None if held else pasted_command("resume", display(folder)),
         )
     if as_json:
         facts = {"job": report.job.key, "status": report.status.value, "waits_for": reason}

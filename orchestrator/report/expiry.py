@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch, BatchState
+from orchestrator.pasted_command import pasted_command
 
 # A warning on a Friday still leaves time on Monday.
 WARNED_BEFORE = timedelta(days=3)
@@ -32,5 +33,5 @@ def expiry_warning(batch: Batch, totals: Totals, folder: str, now: datetime) -> 
     fate = "deletes them at" if at > now else "may have deleted them at"
     return (
         f"the results of {totals.uncollected.runs} runs are not on disk, and the platform {fate} "
-        f"{at:%Y-%m-%d %H:%M} UTC: run `orchestrator {command} {folder}`"
+        f"{at:%Y-%m-%d %H:%M} UTC: run `{pasted_command(command, folder)}`"
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic import JsonValue
 
 from orchestrator.ledger.statistics import SweepTotals
 from orchestrator.model.batches import Batch
+from orchestrator.pasted_command import pasted_command
 from orchestrator.report.console_urls import run_url
 from orchestrator.report.failures import Failures
 from orchestrator.safe_text import plain
@@ -41,7 +41,7 @@ def failure_lines(
         jobs = sum(group.jobs for group in others)
         lines.append(
             f"… and {count(jobs, 'job')} with {count(len(others), 'other cause')}: "
-            f"orchestrator status {shlex.quote(folder)} --json lists them"
+            f"{pasted_command('status', folder, '--json')} lists them"
         )
     # The inputs of foreign runs are not known, so `retry` refuses.
     if not is_held and not batch.series.is_of_foreign_runs:
@@ -51,7 +51,7 @@ def failure_lines(
 
 def retry_command(folder: str) -> str:
     """The command that runs the failed jobs of a batch again."""
-    return f"orchestrator retry {shlex.quote(folder)}"
+    return pasted_command("retry", folder)
 
 
 def sweep_lines(sweeps: Iterable[SweepTotals]) -> Iterator[str]:

@@ -20,7 +20,7 @@ def why(
     waits: Sequence[Wait],
     *,
     unmet: Sequence[str] = (),
-    is_held: bool,
+    resume: str | None,
 ) -> str:
     """
     What a job waits for, or its progress if it does not wait.
@@ -28,16 +28,16 @@ def why(
     Args:
         waits: the reasons that the process of the batch recorded last.
         unmet: keys of needed jobs that have not succeeded.
-        is_held: whether a process holds the batch.
+        resume: the command that continues the batch; None while a process holds it.
     """
     # The first thing that holds the job back is named: a run, the process, a pause, needs, limits.
     if report.status is JobStatus.RUNNING:
         going = _going(report)
-        return going if is_held else f"{going}; no process runs the batch: resume it"
+        return going if resume is None else f"{going}; no process runs the batch: {resume}"
     if report.status is not JobStatus.WAITING:
         return "nothing: it is settled" + (f", {report.error}" if report.error else "")
-    if not is_held:
-        return "a process: none runs the batch; continue it with `orchestrator resume`"
+    if resume is not None:
+        return f"a process: none runs the batch; continue it with `{resume}`"
     ready_at = datetime.fromtimestamp(place.ready_at, UTC)
     if ready_at > datetime.now(UTC):
         return f"attempt {report.attempts + 1}, at {moment(ready_at)}, after: {report.error}"

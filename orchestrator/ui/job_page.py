@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -17,6 +16,7 @@ from orchestrator.model.batches import Batch
 from orchestrator.model.money import money
 from orchestrator.model.states import JobStatus
 from orchestrator.model.zones import zone_of
+from orchestrator.pasted_command import pasted_command
 from orchestrator.report.console_urls import run_url
 from orchestrator.report.lines import clock, size
 from orchestrator.report.page.document import section
@@ -114,7 +114,7 @@ def _log_section(path: Path, folder: Path, report: JobReport, address: str) -> s
         "log",
         text=text,
         words=f"The end of {size(whole)}." if text is not None and len(text) < whole else "",
-        command=f"orchestrator logs {shlex.quote(display(folder))} {report.job.key}",
+        command=pasted_command("logs", display(folder), report.job.key),
         address=f"{address}/log.txt",
     )
 

@@ -18,6 +18,7 @@ from orchestrator.model.ids import JobKey
 from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import ItemsQuery, Job
 from orchestrator.model.whole_pairs import read_json
+from orchestrator.pasted_command import pasted_command
 from orchestrator.specfile.items import ItemJobs
 from orchestrator.specfile.tables.source_mistake import SourceMistake
 
@@ -93,7 +94,7 @@ def _check_whole(reader: LedgerReader, folder: Path, key: JobKey) -> None:
     problems = check_files(folder / "jobs" / key, report).problems if report else ()
     if problems:
         raise ValueError(
-            f"{key}: {problems[0]}: run `orchestrator collect {folder}` to download it again"
+            f"{key}: {problems[0]}: run `{pasted_command('collect', folder)}` to download it again"
         )
 
 

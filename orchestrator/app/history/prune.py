@@ -31,6 +31,7 @@ from orchestrator.model.batches import Batch, BatchState, Retention, Series
 from orchestrator.model.ids import BatchName, DatasetId, StoreId
 from orchestrator.model.schedule import EARLY
 from orchestrator.model.selection import Selection
+from orchestrator.pasted_command import pasted_command
 
 AT_ONCE = 16
 SHOWN = 5
@@ -103,11 +104,11 @@ def _reason_to_keep(found: Found) -> str | None:
         return f"its ledger cannot be read: {error}"
     if uncollected is not None:
         return (
-            f"the data of {uncollected.runs} runs is not on disk; `orchestrator collect {shown}` "
-            "downloads it"
+            f"the data of {uncollected.runs} runs is not on disk; "
+            f"`{pasted_command('collect', shown)}` downloads it"
         )
     if batch.plan.remote is not None and batch.completed_at is None:
-        return f"its files are not uploaded; `orchestrator resume {shown}` uploads them"
+        return f"its files are not uploaded; `{pasted_command('resume', shown)}` uploads them"
     return None
 
 

@@ -16,6 +16,7 @@ from orchestrator.model.batches import Batch
 from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
 from orchestrator.model.zones import zone_of
+from orchestrator.pasted_command import pasted_command
 from orchestrator.report.failure_lines import failure_lines, sweep_lines
 from orchestrator.report.failures import group_failures
 from orchestrator.report.summary import cost_words, shown_statuses
@@ -28,14 +29,12 @@ LONGEST_TITLE = 200
 LONGEST_LINE = 500
 
 BY_CODE: Mapping[int, str] = {
-    1: "see the warnings in {folder}/log.jsonl. To merge and upload the results again: "
-    "orchestrator collect {folder}",
+    1: "see the warnings in {folder}/log.jsonl. To merge and upload the results again: {collect}",
     2: "correct what the message names, then start it again",
-    3: "remove the reason, then resume it: orchestrator resume {folder}",
+    3: "remove the reason, then resume it: {resume}",
     5: "check the token and the connection with `orchestrator doctor`. The next `run --resume` "
-    "resumes the batch; to resume it now: orchestrator resume {folder}",
-    70: "report this bug with the traceback of log.jsonl. The batch can be resumed: "
-    "orchestrator resume {folder}",
+    "resumes the batch; to resume it now: {resume}",
+    70: "report this bug with the traceback of log.jsonl. The batch can be resumed: {resume}",
 }
 OF_CALLS: Mapping[int, str] = {
     2: "correct what the message names, then start it again",
@@ -44,20 +43,17 @@ OF_CALLS: Mapping[int, str] = {
 }
 """What to do after a call that ended with an error."""
 OTHERWISE = "see stderr of the call; the next `run --resume` starts or resumes the batch"
-INTERRUPTED = "the next `run --resume` resumes it; to resume it now: orchestrator resume {folder}"
+INTERRUPTED = "the next `run --resume` resumes it; to resume it now: {resume}"
 BY_KIND: Mapping[str, str] = {
     "OutputLost": "make {folder} writable again, and resume the batch. If it is gone, start a new "
     "batch",
-    "BudgetExhausted": "raise max_cost_usd in the spec, then continue: "
-    "orchestrator resume {folder} --accept-changes",
-    "TooManyJobs": "raise max_jobs in the spec, then continue: "
-    "orchestrator resume {folder} --accept-changes",
-    "PlanExhausted": "raise the limit of the account in Apify Console, then continue: "
-    "orchestrator resume {folder}",
+    "BudgetExhausted": "raise max_cost_usd in the spec, then continue: {resume} --accept-changes",
+    "TooManyJobs": "raise max_jobs in the spec, then continue: {resume} --accept-changes",
+    "PlanExhausted": "raise the limit of the account in Apify Console, then continue: {resume}",
     "DiskFull": "free disk space; the next `run --resume` resumes the batch. To resume it now: "
-    "orchestrator resume {folder}",
+    "{resume}",
     "NotAuthorized": "set a valid APIFY_TOKEN, and check it with `orchestrator doctor`. Then: "
-    "orchestrator resume {folder}",
+    "{resume}",
 }
 
 
@@ -127,7 +123,7 @@ def message_of_given_up(folder: Path, batch: Batch) -> Message:
     lines = [
         f"batch {batch.id}{_occurrence(batch)}, on {socket.gethostname()}",
         "it was interrupted, and resumed for two later occurrences, which is the limit",
-        f"what to do: orchestrator resume {folder.absolute()}",
+        f"what to do: {pasted_command('resume', folder.absolute())}",
     ]
     title = f"{batch.name}: an earlier batch is not resumed any more"
     return _message(title, lines, is_problem=True)
@@ -210,4 +206,9 @@ def _advice(ending: Ending, folder: Path) -> str | None:
     if ending.exit_code == 0:
         return None
     found = BY_KIND.get(ending.stop_kind or "") or BY_CODE.get(ending.exit_code, INTERRUPTED)
-    return found.format(folder=folder.absolute())
+    place = folder.absolute()
+    return found.format(
+        folder=place,
+        collect=pasted_command("collect", place),
+        resume=pasted_command("resume", place),
+    )

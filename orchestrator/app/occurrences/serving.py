@@ -61,6 +61,7 @@ from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.lock import held_for
 from orchestrator.ledger.store import BatchMade
 from orchestrator.model.batches import Trigger
+from orchestrator.pasted_command import pasted_command
 
 # From the best to the worst: what can be resumed (3) is better than what a person must fix (2).
 WORST_LAST = (0, 1, 3, 2)
@@ -165,7 +166,7 @@ class _Serving:
         for folder in decision.given_up:
             self._warn(
                 f"{display(folder)} is interrupted and was resumed for two later occurrences, "
-                f"which is the limit: run `orchestrator resume {display(folder)}`"
+                f"which is the limit: run `{pasted_command('resume', display(folder))}`"
             )
             await announce_given_up(self.run.context, folder)
         return decision

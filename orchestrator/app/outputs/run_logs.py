@@ -17,6 +17,7 @@ from orchestrator.ledger.lock import is_held
 from orchestrator.ledger.records import JobReport
 from orchestrator.model.ids import RunId
 from orchestrator.model.states import SETTLED_JOB_STATUSES, AttemptState
+from orchestrator.pasted_command import pasted_command
 from orchestrator.specfile.diagnostics import unknown
 
 LOOK_EVERY_SECS = 1.0
@@ -112,7 +113,7 @@ def _why(folder: Path, report: JobReport) -> str:
         return f": it is {report.status}"
     if is_held(folder):
         return " yet; with -f, logs waits for it"
-    return f", and no process runs the batch: orchestrator resume {display(folder)}"
+    return f", and no process runs the batch: {pasted_command('resume', display(folder))}"
 
 
 def _report(reader: LedgerReader, folder: Path, key: str) -> JobReport:

@@ -17,6 +17,7 @@ from orchestrator.cli.event_loop import in_event_loop
 from orchestrator.errors import UsageError
 from orchestrator.ledger import BatchLock
 from orchestrator.model.states import SETTLED_JOB_STATUSES
+from orchestrator.pasted_command import pasted_command
 
 
 def call(options: argparse.Namespace) -> int:
@@ -70,7 +71,7 @@ def _collect_batch(options: argparse.Namespace) -> int:
     if done.under_way:
         sys.stderr.write(
             f"{done.under_way} jobs are in progress; resume them with: "
-            f"orchestrator resume {display(folder)}\n"
+            f"{pasted_command('resume', display(folder))}\n"
         )
     elif done.exit_code == 1 and set(done.result.totals.jobs) - SETTLED_JOB_STATUSES:
         say_not_whole(folder)

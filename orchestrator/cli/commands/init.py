@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchestrator.app.setup.settings import example_config
 from orchestrator.errors import OutputNotWritable, UsageError
+from orchestrator.pasted_command import pasted_command
 from orchestrator.specfile import spec_schema
 
 SCHEMA = "orchestrator.schema.json"
@@ -49,9 +50,9 @@ def _next_steps(folder: Path, spec: str) -> str:
     lines = [
         "next:",
         *([] if folder == Path() else [f"  cd {shlex.quote(str(folder))}"]),
-        f"  orchestrator validate {spec}",
-        f"  orchestrator plan {spec}",
-        f"  orchestrator run {spec} --local",
+        f"  {pasted_command('validate', spec)}",
+        f"  {pasted_command('plan', spec)}",
+        f"  {pasted_command('run', spec, '--local')}",
         f"at Apify: name an Actor of yours in {spec}, set APIFY_TOKEN, and leave out --local",
     ]
     return "\n".join(lines) + "\n"

@@ -14,6 +14,7 @@ from orchestrator.cli.batch_selection import selection_in
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.model.ids import JobKey
 from orchestrator.model.selection import Selection
+from orchestrator.pasted_command import pasted_command
 
 if TYPE_CHECKING:
     from orchestrator.app.outputs.online_verification import Difference
@@ -42,10 +43,11 @@ def call(options: argparse.Namespace) -> int:
         facts = {"folder": str(folder), "checked": checked, "unproven": unproven, "wrong": wrong}
         print(json.dumps(facts))
     elif collectable:
-        other, option = ("platform", " --online") if online else ("ledger", "")
+        other, more_words = ("platform", ["--online"]) if online else ("ledger", [])
+        command = pasted_command("collect", display(folder), *more_words)
         print(
             f"the files of {len(wrong)} of {checked} jobs differ from the {other}: run "
-            f"`orchestrator collect {display(folder)}{option}` to download them again"
+            f"`{command}` to download them again"
         )
     elif wrong:
         print(
@@ -55,10 +57,8 @@ def call(options: argparse.Namespace) -> int:
     else:
         print(f"the files of all {checked} jobs match the ledger")
     if unproven and not options.json:
-        print(
-            f"{unproven} jobs are not proven complete: run `orchestrator collect "
-            f"{display(folder)}` to ask the platform again"
-        )
+        command = pasted_command("collect", display(folder))
+        print(f"{unproven} jobs are not proven complete: run `{command}` to ask the platform again")
     return 1 if wrong else 0
 
 

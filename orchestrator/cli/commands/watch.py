@@ -20,6 +20,7 @@ from orchestrator.cli.streams import output_is_broken, write_lines
 from orchestrator.errors import Interrupted
 from orchestrator.ledger import LedgerReader
 from orchestrator.model.progress import Progress
+from orchestrator.pasted_command import pasted_command
 from orchestrator.report.summary import summary_of
 
 # No exit code was recorded, so the batch can be resumed, which is what 3 means.
@@ -55,7 +56,7 @@ def _left_words(folder: Path) -> str:
     return (
         f"only watching has ended: the process that runs the batch continues, with {count} at the "
         "platform. To abort them, stop that process, then call: "
-        f"orchestrator abort {display(folder)}"
+        f"{pasted_command('abort', display(folder))}"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -13,6 +12,7 @@ from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.money import money
 from orchestrator.model.progress import Progress
 from orchestrator.model.states import FAILED_JOB_STATUSES, SETTLED_JOB_STATUSES, JobStatus
+from orchestrator.pasted_command import pasted_command
 from orchestrator.report.expiry import expiry_warning
 from orchestrator.report.failure_lines import sweep_lines
 from orchestrator.report.lines import clock, rate, size, words_left
@@ -204,7 +204,7 @@ def _notes(
     if batch.stop_reason:
         yield f"Reason: {batch.stop_reason}"
     if not is_held and batch.state is not BatchState.ENDED:
-        yield f"To continue it: orchestrator resume {shlex.quote(folder)}"
+        yield f"To continue it: {pasted_command('resume', folder)}"
     for line in sweep_lines(totals.sweeps):
         yield f"{line}."
     expiry = expiry_warning(batch, totals, folder, now)

@@ -19,6 +19,7 @@ import orjson
 from orchestrator.model.batches import is_done
 from orchestrator.model.jobs import KEY
 from orchestrator.model.whole_pairs import with_whole_pairs
+from orchestrator.pasted_command import pasted_command
 from orchestrator.specfile.sweep.matrix import SourceTable
 from orchestrator.specfile.tables.file_signatures import (
     LARGEST_BYTES,
@@ -168,7 +169,7 @@ def refuse_absent(folders: Iterable[Path]) -> None:
         raise SourceMistake(
             absent[0],
             "its results are not on this machine: run "
-            f"`orchestrator collect {absent[0]}` first{more}",
+            f"`{pasted_command('collect', absent[0])}` first{more}",
         )
 
 
@@ -186,8 +187,8 @@ def facts_if_done(folder: Path) -> Mapping[str, Any] | None:
     except ValueError as error:
         raise SourceMistake(
             str(summary),
-            f"is damaged: write it again by `orchestrator report {folder}`, or remove it if it "
-            "belongs to no batch",
+            f"is damaged: write it again by `{pasted_command('report', folder)}`, or remove it if "
+            "it belongs to no batch",
         ) from error
     # Another program may have a file of that name.
     if not isinstance(facts, dict) or not {"state", "exit_code"} <= facts.keys():
@@ -210,7 +211,7 @@ def succeeded_job(line: bytes, listing: Path) -> Mapping[str, Any] | None:
         if KEY.fullmatch(job["key"]) and isinstance(job["params"], dict):
             found: Mapping[str, Any] = job
             return found
-    advice = f"write it again by `orchestrator report {listing.parent}`"
+    advice = f"write it again by `{pasted_command('report', listing.parent)}`"
     raise SourceMistake(str(listing), f"is damaged: {advice}")
 
 
@@ -225,7 +226,7 @@ def _results(name: str, around: Surroundings) -> Iterator[Source]:
         newest = output / name / Path(os.path.realpath(folder)).name
         raise SourceMistake(
             str(newest),
-            f"has not ended: wait for it, run `orchestrator resume {newest}` if it was "
+            f"has not ended: wait for it, run `{pasted_command('resume', newest)}` if it was "
             f'interrupted, or name another batch: results = "{name}/ID"',
         )
     listing = folder / "jobs.jsonl"
