@@ -117,13 +117,13 @@ def read_actor(folder: Path) -> Actor:
                 title=definition.get("title"),
                 description=definition.get("description"),
                 version=_version(definition.get("version", "0.1")),
-                build_tag=definition.get("buildTag", "latest"),
+                build_tag=str(definition.get("buildTag") or "latest"),
                 definition=definition,
                 input_schema=_input_schema(folder, definition),
                 memory_mbytes=_memory(definition, options),
                 timeout_secs=int(options.get("timeoutSecs", DEFAULT_TIMEOUT_SECS)),
                 restart_on_error=bool(options.get("restartOnError", False)),
-                max_items=options.get("maxItems"),
+                max_items=_max_items(options),
                 environment=_environment(definition),
                 simulation=_simulation(definition),
                 is_stand_in=bool(definition.get("standIn")),
@@ -156,6 +156,13 @@ def _memory(definition: dict[str, Any], options: dict[str, Any]) -> int:
         return DEFAULT_MEMORY_MBYTES
     if value not in MEMORY_STEPS:
         raise ValueError(f"memory must be a power of two from 128 to 32768 MB, found {value}")
+    return value
+
+
+def _max_items(options: dict[str, Any]) -> int | None:
+    value: int | None = options.get("maxItems")
+    if value is not None and not isinstance(value, int):
+        raise TypeError(f'"maxItems" must be a whole number, found {value!r}')
     return value
 
 

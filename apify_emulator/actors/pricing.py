@@ -9,7 +9,7 @@ from apify_emulator.times import iso, now
 
 PAY_PER_EVENT = "PAY_PER_EVENT"
 PRICE_PER_ITEM = "PRICE_PER_DATASET_ITEM"
-_MODELS = frozenset({PAY_PER_EVENT, PRICE_PER_ITEM, "FLAT_PRICE_PER_MONTH", "FREE"})
+_MODELS = ("FLAT_PRICE_PER_MONTH", "FREE", PAY_PER_EVENT, PRICE_PER_ITEM)
 _MARGIN = 0.2
 
 
@@ -18,7 +18,7 @@ def pricing_of_events(events: object) -> list[dict[str, Any]]:
     Returns the pricing that a `pay_per_event.json` describes: an object of events by name.
 
     Raises:
-        ValueError: an event has no price.
+        TypeError, ValueError: an event has no price.
     """
     if not isinstance(events, dict) or not events:
         raise ValueError("must be an object with events by name")
@@ -34,22 +34,26 @@ def checked_pricing(info: object, started_at: float) -> dict[str, Any]:
         started_at: since when it counts, if it does not say so.
 
     Raises:
-        ValueError: the model is unknown, or a price is missing.
+        TypeError, ValueError: the model is unknown, a price is missing, or a field is not of its
+            type.
     """
     if not isinstance(info, dict) or info.get("pricingModel") not in _MODELS:
-        raise ValueError(f'"pricingModel" must be one of {", ".join(sorted(_MODELS))}')
+        raise ValueError(f'"pricingModel" must be one of {", ".join(_MODELS)}')
     filled = {
         "apifyMarginPercentage": _MARGIN,
         "createdAt": iso(started_at),
         "startedAt": iso(started_at),
         **info,
     }
+    if not isinstance(filled["startedAt"], str):
+        raise TypeError('"startedAt" must be a date and time')
+    least = info.get("minimalMaxTotalChargeUsd")
+    _check_price("minimalMaxTotalChargeUsd", 0.0 if least is None else least)
     if info["pricingModel"] == PAY_PER_EVENT:
         filled["pricingPerEvent"] = {"actorChargeEvents": _events(info)}
     elif info["pricingModel"] == PRICE_PER_ITEM:
         filled.setdefault("unitName", "result")
-        if "tieredPricing" not in info:
-            _check_price("pricePerUnitUsd", info.get("pricePerUnitUsd"))
+        _check_prices(info, "pricePerUnitUsd", "tieredPricing", "tieredPricePerUnitUsd")
     elif info["pricingModel"] == "FLAT_PRICE_PER_MONTH":
         filled.setdefault("trialMinutes", 0)
         _check_price("pricePerUnitUsd", info.get("pricePerUnitUsd"))
@@ -79,7 +83,7 @@ def appended(known: list[dict[str, Any]], wanted: object) -> list[dict[str, Any]
         )
     try:
         return [*known, *(checked_pricing(info, now()) for info in wanted[len(known) :])]
-    except ValueError as problem:
+    except (TypeError, ValueError) as problem:
         raise invalid_input(str(problem)) from problem
 
 
@@ -90,18 +94,34 @@ def current_pricing(infos: list[dict[str, Any]], moment: float) -> dict[str, Any
 
 
 def _events(info: dict[str, Any]) -> dict[str, Any]:
-    events = (info.get("pricingPerEvent") or {}).get("actorChargeEvents") or {}
-    if not isinstance(events, dict):
-        raise TypeError('"actorChargeEvents" must be an object')
+    per_event = _object("pricingPerEvent", info.get("pricingPerEvent") or {})
+    events = _object("actorChargeEvents", per_event.get("actorChargeEvents") or {})
     filled = {}
-    for name, event in events.items():
-        if not isinstance(event, dict):
-            raise TypeError(f'the event "{name}" must be an object')
-        if "eventTieredPricingUsd" not in event:
-            _check_price(f"{name}.eventPriceUsd", event.get("eventPriceUsd"))
+    for name, value in events.items():
+        event = _object(name, value)
+        prices = ("eventPriceUsd", "eventTieredPricingUsd", "tieredEventPriceUsd")
+        _check_prices(event, *prices, prefix=f"{name}.")
         title = event.get("eventTitle") or name
         filled[name] = {"eventDescription": title, **event, "eventTitle": title}
     return filled
+
+
+def _check_prices(
+    priced: dict[str, Any], name: str, tiers_name: str, tier_name: str, *, prefix: str = ""
+) -> None:
+    """Checks that there is a price, for all tiers or for each."""
+    tiers = priced.get(tiers_name)
+    if tiers is None or priced.get(name) is not None:
+        _check_price(f"{prefix}{name}", priced.get(name))
+    for tier, value in _object(f"{prefix}{tiers_name}", tiers or {}).items():
+        price = _object(f"{prefix}{tier}", value).get(tier_name, 0.0)
+        _check_price(f"{prefix}{tier}.{tier_name}", price)
+
+
+def _object(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f'"{name}" must be an object')
+    return value
 
 
 def _check_price(name: str, value: object) -> None:

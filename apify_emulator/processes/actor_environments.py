@@ -114,13 +114,15 @@ class Environments:
             return b"The Actor has no process, so nothing is built.\n"
         if _is_script(folder):
             return b"The Actor is a shell script, so nothing is built.\n"
-        key = (
-            _node_key(folder)
-            if _python_entry(folder) is None
-            else _python_key(requirements_of(folder))
-        )
         try:
+            key = (
+                _node_key(folder)
+                if _python_entry(folder) is None
+                else _python_key(requirements_of(folder))
+            )
             return (self._folder / f"{key}.log").read_bytes()
+        except BuildFailed as problem:
+            return f"{problem}\n".encode()
         except OSError:
             return b"The environment is built when the first run starts.\n"
 

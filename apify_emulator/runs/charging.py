@@ -25,7 +25,7 @@ def item_price(pricing: dict[str, Any] | None) -> float | None:
     """Returns the price of one result; None for other pricings."""
     if pricing is None or pricing.get("pricingModel") != "PRICE_PER_DATASET_ITEM":
         return None
-    if "pricePerUnitUsd" in pricing:
+    if pricing.get("pricePerUnitUsd") is not None:
         return float(pricing["pricePerUnitUsd"])
     return _of_tier(pricing.get("tieredPricing") or {}, "tieredPricePerUnitUsd")
 
@@ -129,7 +129,7 @@ def check_cap(pricing: dict[str, Any] | None, cap: float | None) -> None:
 
 
 def _event_price(event: dict[str, Any]) -> float:
-    if "eventPriceUsd" in event:
+    if event.get("eventPriceUsd") is not None:
         return float(event["eventPriceUsd"])
     return _of_tier(event.get("eventTieredPricingUsd") or {}, "tieredEventPriceUsd")
 

@@ -87,7 +87,7 @@ def read_webhook(body: dict[str, Any], *, is_ad_hoc: bool) -> Webhook:
     if not isinstance(events, list) or not events or not EVENTS.issuperset(map(str, events)):
         raise invalid_input(f'"eventTypes" must be a list of {", ".join(sorted(EVENTS))}')
     url = body.get("requestUrl")
-    if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
+    if not isinstance(url, str) or not _is_http(url):
         raise invalid_input('"requestUrl" must be an http or https URL')
     condition = body.get("condition")
     if not isinstance(condition, dict):
@@ -109,6 +109,13 @@ def read_webhook(body: dict[str, Any], *, is_ad_hoc: bool) -> Webhook:
         created_at=moment,
         modified_at=moment,
     )
+
+
+def _is_http(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme in ("http", "https")
+    except ValueError:
+        return False
 
 
 def _template(body: dict[str, Any], name: str, *, of_texts: bool = False) -> str | None:

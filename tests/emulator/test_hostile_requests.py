@@ -24,6 +24,15 @@ PARAMETERS = (
     "webhooks", "fields", "unwind", "flatten", "format", "lockSecs", "startedAfter",
     "status", "signature", "exclusiveStartKey", "clientKey", "unnamed", "delimiter",
 )  # fmt: skip
+PRICINGS: tuple[dict[str, Any], ...] = (
+    {"pricingModel": []},
+    {"pricingModel": "FREE", "startedAt": 5},
+    {"pricingModel": "FREE", "minimalMaxTotalChargeUsd": ""},
+    {"pricingModel": "PRICE_PER_DATASET_ITEM", "tieredPricing": 5},
+    {"pricingModel": "PRICE_PER_DATASET_ITEM", "tieredPricing": {"FREE": 5}},
+    {"pricingModel": "PAY_PER_EVENT", "pricingPerEvent": "x"},
+    {"pricingModel": "PAY_PER_EVENT", "pricingPerEvent": {"actorChargeEvents": {"page": 1}}},
+)
 NUMBERS = ("2e250", "-1", "nan", "9" * 400, "[]", "2026-13-45")
 
 
@@ -84,6 +93,22 @@ async def test_no_parameter_makes_the_emulator_fail(tmp_path: Path) -> None:
                     parameters: dict[str, Any] = dict.fromkeys(names, text)
                     reply = await call(method, path, **parameters)
                     assert reply.status < 500, (method, path, text)
+
+
+@pytest.mark.parametrize("pricing", PRICINGS)
+async def test_no_pricing_makes_the_emulator_fail(tmp_path: Path, pricing: dict[str, Any]) -> None:
+    """A pricing with a field of another type is refused, before a start needs it."""
+    async with calling(tmp_path) as call:
+        reply = await call("PUT", "actors/orchestrator~simulated", json={"pricingInfos": [pricing]})
+        assert reply.error == (400, "invalid-input")
+        await call.start({}, maxTotalChargeUsd=1)
+
+
+async def test_address_of_a_webhook_that_is_no_url_is_refused(tmp_path: Path) -> None:
+    """A bracket that nothing closes is a mistake of the caller."""
+    hook = {"eventTypes": ["TEST"], "requestUrl": "http://[x", "condition": {}}
+    async with calling(tmp_path) as call:
+        assert (await call("POST", "webhooks", json=hook)).error == (400, "invalid-input")
 
 
 async def test_bytes_that_are_not_http_are_refused_without_a_traceback(

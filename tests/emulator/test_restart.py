@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import urllib.request
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.support.command import LONGEST_SECS
 
 _SERVER = """
 import sys, anyio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from pydantic import SecretStr
 from apify_emulator import EmulatorOptions, serve_emulator
@@ -74,6 +76,32 @@ async def test_all_data_is_kept_across_a_restart(tmp_path: Path) -> None:
         assert (await call("GET", "actor-tasks/me~my-task")).status == 200
         head = await call("GET", f"request-queues/{run['defaultRequestQueueId']}/head")
         assert [one["url"] for one in head.data["items"]] == ["http://a"]
+
+
+async def test_run_that_is_deleted_during_a_change_stays_deleted(tmp_path: Path) -> None:
+    """A slow body of `PUT actor-runs/ID` does not bring back the run in the journal."""
+    deleted = anyio.Event()
+
+    async def slow_body() -> AsyncIterator[bytes]:
+        yield b'{"statusMessage": '
+        await deleted.wait()
+        yield b'"late"}'
+
+    async with calling(tmp_path) as call:
+        path = f"actor-runs/{(await call.finish())['id']}"
+
+        async def change() -> None:
+            url = f"{call.emulator.url}/v2/{path}"
+            async with call.session.put(url, data=slow_body()) as answer:
+                assert answer.status == 404
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(change)
+            await anyio.sleep(0.2)
+            assert (await call("DELETE", path)).status == 204
+            deleted.set()
+    async with calling(tmp_path) as call:
+        assert (await call("GET", path)).status == 404
 
 
 async def test_active_runs_continue_after_a_restart(tmp_path: Path) -> None:

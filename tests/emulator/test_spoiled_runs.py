@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from apify_emulator.errors import SetupError
 from apify_emulator.stand_ins.stand_in_files import StandInRun, write_stand_in
 from tests.emulator.caller import calling
 from tests.emulator.sample_actors import write_actor
@@ -42,6 +43,28 @@ async def test_variable_that_no_process_can_have_fails_its_run_alone(
         assert run["status"] == "FAILED"
         assert run["statusMessage"].startswith("The run cannot continue: ")
         assert (await call.finish())["status"] == "SUCCEEDED"
+
+
+async def test_build_without_readable_requirements_has_a_log_that_says_so(
+    tmp_path: Path, envs_dir: Path
+) -> None:
+    """A `pyproject.toml` with a mistake fails the run, and the log of the build shows why."""
+    actors = write_actor(tmp_path / "actors", "torn", "")
+    (actors / "torn" / "pyproject.toml").write_text("[project")
+    async with calling(tmp_path / "data", actors_dirs=(actors,), envs_dir=envs_dir) as call:
+        run = await call.wait((await call("POST", "actors/~torn/runs")).data)
+        assert run["status"] == "FAILED"
+        log = await call("GET", f"actor-builds/{run['buildId']}/log")
+        assert log.status == 200
+        assert b"pyproject.toml: cannot be read" in log.body
+
+
+async def test_number_of_items_of_another_type_is_refused_at_the_start(tmp_path: Path) -> None:
+    """`actor.json` is checked once, so that no start meets a text where a number belongs."""
+    actors = write_actor(tmp_path / "actors", "odd", "", defaultRunOptions={"maxItems": "10"})
+    with pytest.raises(SetupError, match=r'actor.json: "maxItems" must be a whole number'):
+        async with calling(tmp_path / "data", actors_dirs=(actors,)):
+            pass
 
 
 async def test_actor_may_get_another_name_while_it_is_built(

@@ -160,15 +160,15 @@ def _first_place(queue: RequestQueue, call: Call) -> int:
 
 async def add(context: Context, call: Call) -> Answer:
     """Adds a request, unless it exists."""
-    queue = _find(context, call)
-    added = queue.add(await call.json_object(), forefront=call.flag("forefront"))
+    body = await call.json_object()
+    added = _find(context, call).add(body, forefront=call.flag("forefront"))
     return data(added, status=201)
 
 
 async def add_batch(context: Context, call: Call) -> Answer:
     """Adds up to 25 requests."""
-    queue = _find(context, call)
     requests = await _batch(call)
+    queue = _find(context, call)
     forefront = call.flag("forefront")
     added = [queue.add(request, forefront=forefront) for request in requests]
     return data({"processedRequests": added, "unprocessedRequests": []}, status=201)
@@ -176,9 +176,10 @@ async def add_batch(context: Context, call: Call) -> Answer:
 
 async def delete_batch(context: Context, call: Call) -> Answer:
     """Deletes up to 25 requests, by id or by unique key."""
+    requests = await _batch(call)
     queue = _find(context, call)
     done = []
-    for request in await _batch(call):
+    for request in requests:
         key = str(request.get("id") or request_id(str(request.get("uniqueKey"))))
         if queue.remove(key):
             done.append({**request, "id": key})
@@ -200,8 +201,8 @@ async def get_request(context: Context, call: Call) -> Answer:
 
 async def update_request(context: Context, call: Call) -> Answer:
     """Replaces a request."""
-    queue = _find(context, call)
     body = await call.json_object()
+    queue = _find(context, call)
     return data(queue.update(call.params["requestId"], body, forefront=call.flag("forefront")))
 
 

@@ -154,8 +154,9 @@ async def get(context: Context, call: Call) -> Answer:
 
 async def update(context: Context, call: Call) -> Answer:
     """Changes a run's status message or access."""
-    run = find_run(context, call)
     body = await call.json_object()
+    # After the await, so that no run is saved that was deleted meanwhile.
+    run = find_run(context, call)
     if "statusMessage" in body:
         message = body["statusMessage"]
         if message is not None and not isinstance(message, str):
@@ -209,10 +210,10 @@ async def reboot(context: Context, call: Call) -> Answer:
 
 async def metamorph(context: Context, call: Call) -> Answer:
     """Turns a run into a run of another Actor."""
+    body = await call.body()
     run = find_run(context, call)
     target = context.actors.find_to_run(call.text("targetActorId"))
     check_build(target, call.text("build"))
-    body = await call.body()
     if target.simulation is not None:
         given = simulated_input(context, target, body, call.content_type)
         context.lifecycle.metamorph(run, target, iso(now()), script=given.script)
@@ -228,8 +229,8 @@ async def metamorph(context: Context, call: Call) -> Answer:
 
 async def charge(context: Context, call: Call) -> Answer:
     """Counts events that the Actor charges for; a repeated idempotency key counts once."""
-    run = find_run(context, call)
     body = await call.json_object()
+    run = find_run(context, call)
     name, count = body.get("eventName"), body.get("count", 1)
     if not isinstance(name, str) or not name:
         raise invalid_input('"eventName" must be a string')

@@ -56,8 +56,8 @@ async def get(context: Context, call: Call) -> Answer:
 
 async def update(context: Context, call: Call) -> Answer:
     """Changes a task."""
-    task = _find(context, call)
-    return _shown(context, context.tasks.update(task, await call.json_object()))
+    body = await call.json_object()
+    return _shown(context, context.tasks.update(_find(context, call), body))
 
 
 async def delete(context: Context, call: Call) -> Answer:
@@ -73,8 +73,8 @@ async def get_input(context: Context, call: Call) -> Answer:
 
 async def put_input(context: Context, call: Call) -> Answer:
     """Replaces a task's input."""
-    task = _find(context, call)
-    changed = context.tasks.update(task, {"input": await call.json_object()})
+    body = await call.json_object()
+    changed = context.tasks.update(_find(context, call), {"input": body})
     return plain(changed.input or {})
 
 

@@ -72,8 +72,9 @@ async def get(context: Context, call: Call) -> Answer:
 
 async def update(context: Context, call: Call) -> Answer:
     """Changes a webhook."""
+    body = await call.json_object()
     webhook = context.webhooks.find(call.params["webhookId"])
-    changed = context.webhooks.update(webhook, _with_ids(context, await call.json_object()))
+    changed = context.webhooks.update(webhook, _with_ids(context, body))
     return data(webhook_view(changed, context.webhooks))
 
 
