@@ -17,6 +17,7 @@ from http import HTTPStatus
 
 import orjson
 
+from orchestrator.apify.http.headers import http_date
 from orchestrator.apify.policy.request_backoff import retry_after_secs
 from orchestrator.errors import (
     ActorRefused,
@@ -296,7 +297,9 @@ def refusal(
     error = kind(message, method=method, path=path, status=status, error_type=error_type)
     error.had_no_effect = proves_no_effect(status, said.type)
     if isinstance(error, TransientError):
-        error.retry_after_secs = retry_after_secs(headers.get("Retry-After"))
+        # A date is of the platform's clock, which the machine's may differ from.
+        told = http_date(headers.get("Date"))
+        error.retry_after_secs = retry_after_secs(headers.get("Retry-After"), told)
     return error
 
 

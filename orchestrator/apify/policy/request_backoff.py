@@ -68,7 +68,7 @@ def retry_after_secs(text: str | None, now: datetime | None = None) -> float | N
 
     Args:
         text: a number of seconds or a date.
-        now: the wall clock, for dates.
+        now: the clock that dates are of; the machine's where it is not known.
     """
     secs: float | None = whole_number(text)
     if secs is None and (at := http_date(text)) is not None:

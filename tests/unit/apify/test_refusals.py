@@ -212,6 +212,17 @@ def test_approval_url_is_shown() -> None:
     assert "approve it at https://console.example/approve" in str(error)
 
 
+def test_date_of_retry_after_is_of_the_platforms_clock() -> None:
+    """A pause until a date is as long as its distance from the date of the answer."""
+    headers = {
+        "Date": "Thu, 01 Jan 2026 00:00:00 GMT",
+        "Retry-After": "Thu, 01 Jan 2026 00:00:20 GMT",
+    }
+    error = refusal(method="GET", path="/x", status=429, headers=headers, body=b"")
+    assert isinstance(error, TransientError)
+    assert error.retry_after_secs == 20.0
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_kept(status: int) -> None:
     """The error has the wait that the platform asks for."""
