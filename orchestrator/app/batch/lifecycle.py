@@ -17,6 +17,7 @@ from anyio import to_thread
 
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import ANY_ROOM, Room, limits_of
+from orchestrator.app.account.batch_account import check_account, refuse_other_account
 from orchestrator.app.account.preflight import check_before_start
 from orchestrator.app.batch_folders import LEDGER, Found, point_latest
 from orchestrator.app.clock import utc_now
@@ -35,7 +36,6 @@ from orchestrator.errors import (
     OrchestratorError,
     PermanentError,
     PlatformError,
-    UsageError,
 )
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader, open_ledger
@@ -218,6 +218,7 @@ async def abort_batch(folder: Path, context: BatchContext) -> Result:
     does not change.
 
     Raises:
+        UsageError: the token belongs to another account.
         PlatformError: the platform cannot be reached.
     """
     with open_ledger(folder / LEDGER), LedgerReader(folder / LEDGER) as reader:
@@ -225,6 +226,7 @@ async def abort_batch(folder: Path, context: BatchContext) -> Result:
     batch = opened.batch
     if batch.is_done and not opened.has_open_attempts:
         return result_of(folder)
+    await check_account(folder, batch, context)
     async with context.connect(batch.plan.local) as endpoint:
         return await _drive(folder, endpoint, ANY_ROOM, context, aborting=True)
 
@@ -268,11 +270,8 @@ def _check_account(folder: Path, batch: Batch, endpoint: Endpoint, room: Room) -
     if batch.account is None or room.account is None:
         if batch.platform is None or room.account is not None:
             set_account(folder / LEDGER, platform_of(endpoint, batch), room.account)
-    elif batch.account != room.account and batch.plan.local is None:
-        raise UsageError(
-            f"{folder}: this batch belongs to the account {batch.account}, and the token to "
-            f"{room.account}: use a token of {batch.account}"
-        )
+    elif batch.plan.local is None:
+        refuse_other_account(folder, batch, room.account)
 
 
 async def _preflight(

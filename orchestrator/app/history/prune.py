@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 
 from orchestrator.apify import ApifyClient
+from orchestrator.app.account.batch_account import check_account
 from orchestrator.app.batch_folders import (
     LEDGER,
     Found,
@@ -163,13 +164,14 @@ async def delete_storages(folder: Path, context: BatchContext) -> int:
         how many runs had their storages deleted.
 
     Raises:
-        UsageError: the files of some job differ from what was collected, or the platform may hold
-            more; nothing is deleted.
+        UsageError: the files of some job differ from what was collected, the platform may hold
+            more, or the token belongs to another account; nothing is deleted.
         PlatformError: not all could be deleted; the call may be repeated.
     """
     with LedgerReader(folder / LEDGER) as reader:
         batch = reader.batch()
     runs = _proven_runs(folder)
+    await check_account(folder, batch, context)
     turns = anyio.Semaphore(AT_ONCE)
 
     async def delete(client: ApifyClient, dataset_id: str | None, store_id: str | None) -> None:

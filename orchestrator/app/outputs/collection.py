@@ -7,6 +7,7 @@ Starts nothing and waits for no run: jobs in flight are left to `resume`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import anyio
 from anyio import to_thread
 
 from orchestrator.app.account.account_limits import downloads_at_once
+from orchestrator.app.account.batch_account import check_account
 from orchestrator.app.account.costs import update_costs
 from orchestrator.app.batch.final_files import write_reports
 from orchestrator.app.batch.lifecycle import Result
@@ -110,7 +112,8 @@ async def collect_batch(
         asks: whether to ask the platform for more items of jobs that are proven complete, too.
 
     Raises:
-        UsageError, PlatformError: nothing was downloaded.
+        UsageError: the token belongs to another account.
+        PlatformError: nothing was downloaded.
     """
     with LedgerReader(folder / LEDGER) as reader:
         local = reader.batch().plan.local
@@ -131,6 +134,10 @@ async def collect_batch(
             write_reports(folder, batch, opened.reader, totals)
             batch = await merged(folder, batch)
     batch = await uploaded(folder, batch)
+    if gaps.lacking:
+        # Not before: a batch of which nothing is missing needs no platform.
+        with suppress(PlatformError):
+            await check_account(folder, batch, context)
     return Collecting(
         result=Result(folder=folder, batch=batch, totals=totals, reason=reason),
         fetched=[key for _, key in sorted(gaps.fetched)],

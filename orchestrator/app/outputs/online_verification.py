@@ -10,6 +10,7 @@ import anyio
 
 from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import downloads_at_once
+from orchestrator.app.account.batch_account import check_account
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.outputs.verification import stored_of
 from orchestrator.app.setup.context import BatchContext, connected_client
@@ -42,15 +43,17 @@ async def verify_online(
     How the platform differs from the disk, by job: one request each, after the last item on disk.
 
     Raises:
-        UsageError: the ledger cannot be read.
+        UsageError: the ledger cannot be read, or the token belongs to another account.
         PlatformError: the platform cannot be asked.
     """
     wrong: dict[JobKey, Difference] = {}
     with LedgerReader(folder / LEDGER) as reader:
+        batch = reader.batch()
+        await check_account(folder, batch, context)
         reports = (report for report in reader.reports() if _is_checked(report, selection))
-        at_once = downloads_at_once(context.settings, reader.batch())
+        at_once = downloads_at_once(context.settings, batch)
         async with (
-            connected_client(reader.batch().plan.local, context) as client,
+            connected_client(batch.plan.local, context) as client,
             anyio.create_task_group() as tasks,
         ):
             for number in range(at_once):

@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 
 from orchestrator.apify import ApifyClient
+from orchestrator.app.account.batch_account import check_account
 from orchestrator.app.batch_folders import LEDGER, display
 from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import UsageError
@@ -29,7 +30,8 @@ async def log_of(folder: Path, key: str, context: BatchContext) -> AsyncIterator
     The log of the last run of a job, in pieces, until the run has ended.
 
     Raises:
-        UsageError: there is no such job, or it has no run yet.
+        UsageError: there is no such job, it has no run yet, or the token belongs to another
+            account.
         PlatformError: the log cannot be read.
     """
     with LedgerReader(folder / LEDGER) as reader:
@@ -40,6 +42,7 @@ async def log_of(folder: Path, key: str, context: BatchContext) -> AsyncIterator
     if report.state is AttemptState.SETTLED and await collected.is_file():
         yield await collected.read_bytes()
         return
+    await check_account(folder, batch, context)
     async with (
         connected_client(batch.plan.local, context) as client,
         client.runs.stream_log(report.run_id, follow=True) as download,
@@ -55,7 +58,8 @@ async def logs_to_the_end(folder: Path, key: str, context: BatchContext) -> Asyn
     It waits for a run that is not known yet, and ends when no process runs the batch any more.
 
     Raises:
-        UsageError: there is no such job, or no process runs the batch and the job has no run.
+        UsageError: there is no such job, no process runs the batch and the job has no run, or
+            the token belongs to another account.
         PlatformError: a log cannot be read.
     """
     with LedgerReader(folder / LEDGER) as reader:
@@ -64,6 +68,7 @@ async def logs_to_the_end(folder: Path, key: str, context: BatchContext) -> Asyn
             async for piece in log_of(folder, key, context):
                 yield piece
             return
+        await check_account(folder, batch, context)
         async with connected_client(batch.plan.local, context) as client:
             following = _Following(client)
             while True:

@@ -6,11 +6,11 @@ import argparse
 
 from orchestrator.app.batch.lifecycle import abort_batch
 from orchestrator.app.batch.shared_abort import stop_shards
-from orchestrator.app.batch_folders import find_batch
+from orchestrator.app.batch_folders import LEDGER, find_batch
 from orchestrator.cli.batch_run import drive, make_context
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.errors import BatchAborted
-from orchestrator.ledger import BatchLock
+from orchestrator.ledger import BatchLock, LedgerReader
 
 
 def call(options: argparse.Namespace) -> int:
@@ -21,5 +21,9 @@ def call(options: argparse.Namespace) -> int:
     is_closed = stop_shards(folder, context.reporter.note)
     with BatchLock(folder, "abort", is_shared=is_closed):
         code = drive(abort_batch, folder, context)
-    # Aborted jobs, and jobs that never started, are what the user wanted.
-    return 0 if code in {1, BatchAborted.exit_code} else code
+    if code not in {1, BatchAborted.exit_code}:
+        return code
+    # Aborted jobs, and jobs that never started, are what the user wanted; runs that continue and
+    # cost money are not.
+    with LedgerReader(folder / LEDGER) as reader:
+        return 1 if reader.live_runs() else 0
