@@ -19,6 +19,7 @@ from orchestrator.app.account.account_limits import ANY_ROOM
 from orchestrator.app.batch.absent_results import AbsentResults
 from orchestrator.app.batch.creation import plan_of
 from orchestrator.app.batch.item_expander import ItemExpander
+from orchestrator.app.batch.needed_results import KnownKeys
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.clock import utc_now
 from orchestrator.cli.main import ALLOCATIONS_BETWEEN_COLLECTIONS
@@ -68,7 +69,9 @@ async def main() -> None:
             ANY_ROOM,
             observer,
             utc_now,
-            absent=AbsentResults(cast("OpenBatch", batch), cast("Collector", None)),
+            absent=AbsentResults(
+                cast("OpenBatch", batch), cast("Collector", None), KnownKeys(reader)
+            ),
             may_reuse=False,
         )
         queued = SimpleNamespace(

@@ -299,6 +299,10 @@ class LedgerReader:
         rows = self._execute("select_reusing", first_seq=places.start, end_seq=places.stop)
         return {row["seq"] for row in rows}
 
+    def last_seq(self) -> int:
+        """The place of the last job in the spec; -1 when there is none."""
+        return int(self._execute("select_last_seq").fetchone()["seq"])
+
     def keys(self) -> list[JobKey]:
         """The keys of all jobs, in the order of the spec."""
         return [JobKey(row["key"]) for row in self._execute("select_keys")]

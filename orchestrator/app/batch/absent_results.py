@@ -11,6 +11,7 @@ from collections import defaultdict
 import anyio
 from anyio import to_thread
 
+from orchestrator.app.batch.needed_results import KnownKeys
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.outputs.verification import check_files
@@ -19,14 +20,14 @@ from orchestrator.errors import InputRejected, PlatformError
 from orchestrator.event_log import LOG, bound
 from orchestrator.ledger.location import location_of
 from orchestrator.model.ids import JobKey
-from orchestrator.specfile.jobs.needed_jobs import matching
 
 
 class AbsentResults:
     """Downloads what is absent, each job once: many jobs that start together may need it."""
 
-    def __init__(self, batch: OpenBatch, collector: Collector) -> None:
+    def __init__(self, batch: OpenBatch, collector: Collector, known: KnownKeys) -> None:
         self._batch = batch
+        self._known = known
         self._collector = collector
         # Other machines may work on the batch now, or have done so before.
         self._is_at_server = location_of(batch.folder / LEDGER) is not None
@@ -60,8 +61,7 @@ class AbsentResults:
             PlatformError: the platform is away.
             DiskFull, OutputLost.
         """
-        keys = self._batch.reader.keys()
-        needed = [keys[place] for _, places in matching(needs, list(keys)) for place in places]
+        needed = [key for _, keys in self._known.matching(needs) for key in keys]
         for key in filter(self._may_be_absent, needed):
             try:
                 await self.ensure(key)

@@ -12,7 +12,7 @@ from functools import partial
 from orchestrator.app.account.account_limits import Room, downloads_at_once
 from orchestrator.app.batch.absent_results import AbsentResults
 from orchestrator.app.batch.item_expander import ItemExpander
-from orchestrator.app.batch.needed_results import read_needed
+from orchestrator.app.batch.needed_results import KnownKeys, read_needed
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.run_inputs import read_input
 from orchestrator.app.clock import utc_now
@@ -144,7 +144,8 @@ def _parts(
 ) -> Parts:
     settings = options.settings
     collector = _collector(batch, options)
-    absent = AbsentResults(batch, collector)
+    known = KnownKeys(batch.reader)
+    absent = AbsentResults(batch, collector, known)
     starter = _starter(
         batch,
         options,
@@ -152,6 +153,7 @@ def _parts(
         finder=finder,
         collector=collector,
         absent=absent,
+        known=known,
         gate=backlog.usage.gate,
     )
     return Parts(
@@ -225,6 +227,7 @@ def _starter(
     finder: RunFinder,
     collector: Collector,
     absent: AbsentResults,
+    known: KnownKeys,
     gate: Gate,
 ) -> Starter:
     settings, plan = options.settings, batch.ledger.batch.plan
@@ -244,7 +247,7 @@ def _starter(
             read_input=partial(
                 read_input,
                 env=os.environ,
-                needed=partial(read_needed, batch.reader, batch.folder),
+                needed=partial(read_needed, batch.reader, known, batch.folder),
                 prepare=absent.ensure_needed,
             ),
             save_answer=collector.save_answer,

@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.collector.items_file import items_name
 from orchestrator.errors import InputRejected
 from orchestrator.ledger import LedgerReader
+from orchestrator.model.ids import JobKey
 from orchestrator.model.item_sweeps import Sources
 from orchestrator.model.jobs import MAX_INPUT_BYTES, ItemsQuery
 from orchestrator.model.states import JobStatus
@@ -17,7 +18,7 @@ from orchestrator.model.whole_pairs import read_json
 from orchestrator.scheduler.decide.dependencies import Dependencies
 from orchestrator.scheduler.decide.item_needs import ItemNeeds
 from orchestrator.scheduler.decide.lane import QueuedJob
-from orchestrator.specfile.jobs.needed_jobs import makers_of, matching
+from orchestrator.specfile.jobs.needed_jobs import KeyIndex, is_pattern, makers_of
 from orchestrator.system_errors import refuse_exhaustion
 
 FACTS = ("run_id", "dataset_id", "store_id", "output", "items")
@@ -31,8 +32,9 @@ def needs_of(
     if not needing:
         return Dependencies(), waiting
     seqs, keys, statuses = zip(*reader.statuses(), strict=True)
+    index = KeyIndex(keys)
     needed = {
-        needs: [seqs[place] for _, places in matching(needs, list(keys)) for place in places]
+        needs: [seqs[place] for _, places in index.matching(needs) for place in places]
         for needs in set(needing.values())
     }
     sweeps = reader.batch().plan.sweeps
@@ -71,7 +73,7 @@ def unmet(reader: LedgerReader, needs: tuple[str, ...]) -> list[str]:
     if not needs:
         return []
     seqs, keys, statuses = zip(*reader.statuses(), strict=True)
-    places = {place for _, found in matching(needs, list(keys)) for place in found}
+    places = {place for _, found in KeyIndex(keys).matching(needs) for place in found}
     found = [keys[place] for place in sorted(places) if statuses[place] is not JobStatus.SUCCEEDED]
     sweeps = reader.batch().plan.sweeps
     items = ItemNeeds(
@@ -87,36 +89,53 @@ def unmet(reader: LedgerReader, needs: tuple[str, ...]) -> list[str]:
     return found
 
 
-def read_needed(reader: LedgerReader, folder: Path, needs: tuple[str, ...]) -> dict[str, Table]:
-    """The value of the template name `needs`, in the batch in a folder; see `needed_facts`."""
-    with reader.translated():
-        return needed_facts(reader, folder / "jobs", needs)
+class KnownKeys:
+    """The keys of the jobs of a batch; reads them again only when there are more jobs."""
+
+    def __init__(self, reader: LedgerReader) -> None:
+        self._reader = reader
+        self._last = -1
+        self._keys: list[JobKey] = []
+        self._index = KeyIndex()
+
+    def matching(self, needs: tuple[str, ...]) -> Iterator[tuple[str, list[JobKey]]]:
+        """The keys that each pattern matches, in the order of the spec."""
+        last = self._reader.last_seq()
+        if last != self._last:
+            self._last, self._keys = last, self._reader.keys()
+            self._index = KeyIndex(self._keys)
+        for pattern, places in self._index.matching(needs):
+            yield pattern, [self._keys[place] for place in places]
 
 
-def needed_facts(reader: LedgerReader, jobs: Path, needs: tuple[str, ...]) -> dict[str, Table]:
+def read_needed(
+    reader: LedgerReader, known: KnownKeys, folder: Path, needs: tuple[str, ...]
+) -> dict[str, Table]:
     """
     The value of the template name `needs`: a table of facts for each key that is needed.
 
     Each pattern has a table too; each of its facts is a list in the order of the spec.
 
     Args:
-        jobs: `jobs/` of the batch.
+        folder: of the batch.
     """
-    keys = reader.keys()
     facts: dict[str, Table] = {}
-    for pattern, places in matching(needs, list(keys)):
-        found = [_facts_of(reader, jobs, keys[place]) for place in places]
-        facts.update({keys[place]: table for place, table in zip(places, found, strict=True)})
-        if any(mark in pattern for mark in "*?["):
-            facts[pattern] = Table({name: partial(_all, found, name) for name in FACTS})
+    with reader.translated():
+        for pattern, keys in known.matching(needs):
+            found: dict[str, Table] = {
+                key: _facts_of(reader, folder / "jobs" / key, key) for key in keys
+            }
+            facts.update(found)
+            if is_pattern(pattern):
+                tables = list(found.values())
+                facts[pattern] = Table({name: partial(_all, tables, name) for name in FACTS})
     return facts
 
 
-def _facts_of(reader: LedgerReader, jobs: Path, key: str) -> Table:
+def _facts_of(reader: LedgerReader, folder: Path, key: str) -> Table:
     report = reader.report(key)
     if report is None or report.status is not JobStatus.SUCCEEDED:
         raise InputRejected(f"needs {key}, which has not succeeded")
-    folder = jobs / key
     return Table(
         {
             "run_id": lambda: report.run_id,

@@ -15,17 +15,27 @@ from orchestrator.specfile.text.positions import Path as FieldPath
 M = TypeVar("M", bound="Makes")
 
 
-def matching(patterns: tuple[str, ...], keys: list[str]) -> Iterator[tuple[str, list[int]]]:
-    """The places in `keys` that each pattern matches, ignoring case."""
-    lowered = [key.lower() for key in keys]
-    places = {key: place for place, key in enumerate(lowered)}
-    for pattern in patterns:
-        wanted = pattern.lower()
-        # Checked before patterns: a key may hold characters of a pattern, and a look-up is cheaper.
-        if wanted in places:
-            yield pattern, [places[wanted]]
-        else:
-            yield pattern, [n for n, key in enumerate(lowered) if fnmatchcase(key, wanted)]
+class KeyIndex:
+    """The keys of jobs, in which those that are needed are found, ignoring case."""
+
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        self._places = {key.lower(): place for place, key in enumerate(keys)}
+
+    def matching(self, patterns: Iterable[str]) -> Iterator[tuple[str, list[int]]]:
+        """The places of the keys that each pattern matches."""
+        for pattern in patterns:
+            wanted = pattern.lower()
+            if is_pattern(wanted):
+                found = [n for key, n in self._places.items() if fnmatchcase(key, wanted)]
+                yield pattern, found
+            else:
+                # Without a scan: each job of a long sweep may need one of another.
+                yield pattern, [self._places[wanted]] if wanted in self._places else []
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text is a pattern of keys, and not one key."""
+    return any(mark in text for mark in "*?[")
 
 
 class Makes(Protocol):
@@ -68,9 +78,7 @@ class ItemJobs:
 
 class NeedsCheck:
     """
-    Collects the needs of all jobs, and checks them at the end.
-
-    Jobs with equal needs are checked as one: if one of them is in a cycle, all are.
+    Collects the needs of all jobs, and checks them at the end; jobs with equal needs as one.
 
     Args:
         item_jobs: the tables whose jobs are made of items, in the order of the spec.
@@ -103,32 +111,49 @@ class NeedsCheck:
         """A sentence with its place for each need without a job, and for the first cycle."""
         group_of = {place: needs for needs, places in self._groups.items() for place in places}
         edges: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+        keys = KeyIndex(self._keys)
         for needs, places in self._groups.items():
             first = self._keys[places[0]]
             later = [*self._unknown, *(sweep.name for sweep in self._sweeps)]
-            for pattern, found in matching(needs, self._keys):
+            for pattern, found in keys.matching(needs):
                 if not found and not any(may_match(pattern, name) for name in later):
                     yield self._places[needs], f"{first} needs {pattern!r}, but no job has that key"
                 edges.setdefault(needs, set()).update(
                     group_of[place] for place in found if place in group_of
                 )
             # A job does not wait for jobs that are made of its own items.
-            edges[needs] |= self._sources_of(needs, group_of) - {needs}
+            edges[needs] |= self._sources_of(needs, keys, group_of) - {needs}
         circle = _circle(edges)
         if circle:
-            names = [self._keys[self._groups[needs][0]] for needs in circle]
+            pairs = zip([circle[-1], *circle], circle, strict=False)
+            names = [self._needed(needs, by, keys, group_of) for by, needs in pairs]
             chain = " needs ".join([*names, names[0]])
             yield self._places[circle[0]], f"jobs need each other in a cycle: {chain}"
 
+    def _needed(
+        self,
+        needs: tuple[str, ...],
+        by: tuple[str, ...],
+        keys: KeyIndex,
+        group_of: Mapping[int, tuple[str, ...]],
+    ) -> str:
+        """The first job with some needs that is needed by jobs with others, perhaps by items."""
+        found = (place for _, places in keys.matching(by) for place in places)
+        own = (place for place in found if group_of.get(place) == needs)
+        return self._keys[next(own, self._groups[needs][0])]
+
     def _sources_of(
-        self, needs: tuple[str, ...], group_of: Mapping[int, tuple[str, ...]]
+        self, needs: tuple[str, ...], keys: KeyIndex, group_of: Mapping[int, tuple[str, ...]]
     ) -> set[tuple[str, ...]]:
         """The needs of the jobs whose items may become jobs that are needed."""
-        patterns = tuple(
-            pattern for maker in makers_of(needs, self._sweeps).values() for pattern in maker.needs
-        )
-        found = matching(patterns, self._keys) if patterns else ()
-        return {group_of[place] for _, places in found for place in places if place in group_of}
+        makers = makers_of(needs, self._sweeps).values()
+        return {
+            group_of[place]
+            for maker in makers
+            for _, places in keys.matching(maker.needs)
+            for place in places
+            if place in group_of
+        }
 
 
 def may_match(pattern: str, name: str | None) -> bool:
@@ -147,20 +172,17 @@ def _circle(edges: dict[tuple[str, ...], set[tuple[str, ...]]]) -> list[tuple[st
     """A cycle in a graph; empty if there is none."""
     done: set[tuple[str, ...]] = set()
     for start in edges:
-        path: list[tuple[str, ...]] = []
         # Without recursion: a chain of jobs may be longer than Python's stack.
-        stack = [(start, iter(edges[start]))] if start not in done else []
-        path = [start] if stack else []
-        while stack:
-            node, following = stack[-1]
+        path = {start: iter(edges[start])} if start not in done else {}
+        while path:
+            node, following = next(reversed(path.items()))
             target = next(following, None)
             if target is None:
                 done.add(node)
-                stack.pop()
-                path.pop()
+                path.popitem()
             elif target in path:
-                return path[path.index(target) :]
+                nodes = list(path)
+                return nodes[nodes.index(target) :]
             elif target not in done:
-                path.append(target)
-                stack.append((target, iter(edges.get(target, ()))))
+                path[target] = iter(edges.get(target, ()))
     return []
