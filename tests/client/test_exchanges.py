@@ -165,6 +165,24 @@ async def test_unreachable_platform_is_an_error(transport: Make) -> None:
     assert caught.value.had_no_effect
 
 
+async def test_connection_that_breaks_between_headers_is_told_in_words(transport: Make) -> None:
+    """The message has none of the headers that had arrived."""
+
+    async def end(received: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Private: 7f3a\r\nContent-")
+        await writer.drain()
+        raise ConnectionReset
+
+    async with (
+        raw_server(end) as server,
+        client_of(server, transport, away_secs=0.0) as client,
+    ):
+        with pytest.raises(ConnectionLost) as caught:
+            await client.runs.get(RunId("run1"))
+    assert "7f3a" not in str(caught.value)
+    assert "RawResponseMessage" not in str(caught.value)
+
+
 async def test_silent_platform_is_an_error(transport: Make) -> None:
     """A request without an answer ends at its deadline for the first byte."""
     async with (

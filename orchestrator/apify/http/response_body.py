@@ -14,6 +14,7 @@ from aiohttp import (
     ClientPayloadError,
     ClientProxyConnectionError,
     ConnectionTimeoutError,
+    ServerDisconnectedError,
     StreamReader,
 )
 from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
@@ -165,4 +166,7 @@ def _reason(error: Exception) -> str:
         return too_many(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, ServerDisconnectedError):
+        # Its text is all that had arrived of the headers, or two words.
+        return "the server closed it"
     return str(error)[:200] or type(error).__name__
