@@ -134,9 +134,9 @@ def _named(error: Exception, request: Request, answered: bool) -> PlatformError:
                 "authority's file in SSL_CERT_FILE"
             )
         case ClientProxyConnectionError():
-            return _unsent(f"no connection to the proxy for {host} ({_reason(error)})")
+            return _unsent(f"no connection to the proxy for {host} ({reason_of(error)})")
         case ClientConnectorError():
-            return _unsent(f"no connection to {host} ({_reason(error)})")
+            return _unsent(f"no connection to {host} ({reason_of(error)})")
         case UnicodeError():
             return _unsent(f"no connection to {host} (it cannot be the name of a host)")
         case ClientHttpProxyError():
@@ -150,7 +150,7 @@ def _named(error: Exception, request: Request, answered: bool) -> PlatformError:
         case ClientPayloadError() | PayloadEncodingError():
             return TruncatedBody("the connection broke in the middle of the answer")
         case ClientConnectionError() | OSError():
-            return ConnectionLost(f"the connection to {host} broke ({_reason(error)})")
+            return ConnectionLost(f"the connection to {host} broke ({reason_of(error)})")
         case _:
             return ServerFault(f"the answer of {host} is not HTTP")
 
@@ -161,7 +161,8 @@ def _unsent(message: str) -> ConnectionLost:
     return error
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What the error of the HTTP library says, in words."""
     if isinstance(error, OSError) and error.errno in OUT_OF_DESCRIPTORS:
         return too_many(error)
     if isinstance(error, OSError) and error.strerror:

@@ -30,7 +30,7 @@ from aiohttp import (
 from yarl import URL
 
 from orchestrator.apify.http import network_environment
-from orchestrator.apify.http.response_body import FAILURES, Answer, failure
+from orchestrator.apify.http.response_body import FAILURES, Answer, failure, reason_of
 from orchestrator.apify.http.transport import (
     EXACT,
     KEEPALIVE_SECS,
@@ -58,7 +58,7 @@ async def send_once(request: ClientRequest, handler: ClientHandlerType) -> Clien
     except (ConnectionTimeoutError, ClientConnectorError):
         raise
     except (ClientOSError, ServerDisconnectedError) as error:
-        raise BrokeAfterSending(str(error)) from error
+        raise BrokeAfterSending(reason_of(error)) from error
 
 
 class SessionTransport:
