@@ -18,7 +18,7 @@ from orchestrator.specfile.jobs.checks import check_results
 from orchestrator.specfile.jobs.collisions import Repeated, report_repeated_keys, where_of
 from orchestrator.specfile.jobs.item_checks import SourcesCheck
 from orchestrator.specfile.jobs.job_factory import CellMistake, JobMaker
-from orchestrator.specfile.jobs.needed_jobs import ItemJobs, NeedsCheck
+from orchestrator.specfile.jobs.needed_jobs import ItemTable, NeedsCheck
 from orchestrator.specfile.jobs.result_columns import check_columns
 from orchestrator.specfile.jobs.sweeps import Sweep, SweepMaker
 from orchestrator.specfile.load import OUTPUT, LoadedSpec
@@ -163,7 +163,7 @@ def _needs_check(sweeps: Sequence[Sweep]) -> NeedsCheck | None:
     if not any("needs" in sweep.merged.fields for sweep in sweeps):
         return None
     return NeedsCheck(
-        ItemJobs(str(sweep.merged.fields.get("name")), sweep.rows.needs)
+        ItemTable(str(sweep.merged.fields.get("name")), sweep.rows.needs)
         for sweep in sweeps
         if sweep.rows is not None
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from orchestrator.errors import SpecError
 from orchestrator.spec_mistake import Mistake
-from orchestrator.specfile.load import LoadedSpec
+from orchestrator.specfile.load import LoadedSpec, place_of
 from orchestrator.specfile.tables.source_mistake import SourceMistake
 from orchestrator.specfile.text.positions import Path as FieldPath
 from orchestrator.specfile.valid_part import is_under
@@ -68,8 +68,4 @@ class Mistakes:
     def raise_if_any(self) -> None:
         """Raises all mistakes as one SpecError."""
         if self._kept:
-            raise SpecError(sorted(self._kept.values(), key=_place_of), total=self._counts.total())
-
-
-def _place_of(mistake: Mistake) -> tuple[str, int, int, str]:
-    return mistake.file, mistake.line or 0, mistake.column or 0, mistake.field
+            raise SpecError(sorted(self._kept.values(), key=place_of), total=self._counts.total())

@@ -69,7 +69,7 @@ def makers_of(patterns: Iterable[str], sweeps: Sequence[M]) -> dict[str, M]:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemJobs:
+class ItemTable:
     """The name of a table whose rows are items, and the needs of its rows."""
 
     name: str
@@ -81,15 +81,15 @@ class NeedsCheck:
     Collects the needs of all jobs, and checks them at the end; jobs with equal needs as one.
 
     Args:
-        item_jobs: the tables whose jobs are made of items, in the order of the spec.
+        item_tables: the tables whose jobs are made of items, in the order of the spec.
     """
 
-    def __init__(self, item_jobs: Iterable[ItemJobs] = ()) -> None:
+    def __init__(self, item_tables: Iterable[ItemTable] = ()) -> None:
         self._keys: list[str] = []
         self._groups: dict[tuple[str, ...], list[int]] = {}
         self._places: dict[tuple[str, ...], FieldPath] = {}
         self._unknown: list[str | None] = []
-        self._sweeps = tuple(item_jobs)
+        self._sweeps = tuple(item_tables)
 
     def add(self, job: Job, place: FieldPath) -> None:
         """

@@ -96,7 +96,7 @@ class _Builder:
                     raise NotYaml("a spec is one document; found a second one", place)
 
     def _next_path(self, place: Place) -> Path:
-        """The place of the next value; None in a table before a name."""
+        """The place of the next value; refuses one where a table has a name."""
         if not self.open:
             return ()
         top = self.open[-1]
