@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -133,15 +133,32 @@ def find_batch(output: Path, text: str) -> Path:
         if has_ledger(folder):
             return Path(os.path.realpath(folder))
     latest = newest(output / text)
-    if latest is None and Path(text).is_dir():
+    if latest is None and _has_batches(Path(text)):
         latest = newest(Path(text))
     if latest is not None:
         return latest
-    homes = (home for home in batch_names(output) if any(map(has_ledger, home.iterdir())))
-    names = ", ".join(home.name for home in homes) or "none"
-    raise BatchNotFound(
-        f"no batch {text!r}: it is not a batch folder, and {output} has these names: {names}"
-    )
+    refuse_unreadable([output / text])
+    names = ", ".join(home.name for home in batch_names(output) if _has_batches(home)) or "none"
+    known = f"{output} has these names: {names}"
+    if Path(text).is_file():
+        raise BatchNotFound(f"no batch {text!r}: it is a file, and {known}")
+    raise BatchNotFound(f"no batch {text!r}: it is not a batch folder, and {known}")
+
+
+def _has_batches(home: Path) -> bool:
+    return home.is_dir() and _may_list(home) and any(map(has_ledger, home.iterdir()))
+
+
+def refuse_unreadable(homes: Iterable[Path]) -> None:
+    """
+    Says why batches cannot be read, where a message would say that there are none.
+
+    Raises:
+        BatchNotFound: one in these folders of batch names cannot be read.
+    """
+    for home in homes:
+        for one in survey(home).unreadable:
+            raise BatchNotFound(f"{one.folder}: cannot be read: {one.reason}")
 
 
 def _below_remote(url: str) -> tuple[Path, str]:

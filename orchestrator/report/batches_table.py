@@ -13,9 +13,10 @@ from orchestrator.model.money import money
 from orchestrator.model.states import FAILED_JOB_STATUSES, JobStatus
 from orchestrator.model.zones import zone_of
 from orchestrator.report.lines import clock
-from orchestrator.safe_text import plain
+from orchestrator.safe_text import one_line
 
 GAP = "  "
+LONGEST_CELL = 200
 LEFT_ALIGNED = frozenset({"batch", "id", "occurrence", "start", "state", "triggered by"})
 LEAST_WANTED = (
     "occurrence",
@@ -54,9 +55,12 @@ def table_lines(listed: Sequence[ListedBatch], now: datetime, *, width: int | No
         width: of the terminal; columns that do not fit are left out. None keeps all of them.
     """
     rows = [_row(one, now) for one in listed]
-    # The words of a summary or a ledger that somebody has changed must not steer a terminal.
+    # The words of a summary or a ledger that somebody has changed must not steer a terminal, and
+    # the setting `trigger` may have any: a line break would make two lines of a batch.
     columns = (
-        {name: [name, *(plain(row[name]) for row in rows)] for name in rows[0]} if rows else {}
+        {name: [name, *(one_line(row[name], LONGEST_CELL) for row in rows)] for name in rows[0]}
+        if rows
+        else {}
     )
     widths = {name: max(map(len, cells)) for name, cells in columns.items()}
     for name in LEAST_WANTED:

@@ -16,29 +16,42 @@ SYNONYMS = {
     "actorid": "actor",
     "actorname": "actor",
     "actortaskid": "task",
+    "after": "needs",
     "body": "input",
     "budget": "max_cost_usd",
     "buildnumber": "build",
     "buildtag": "build",
     "callbackurl": "request_url",
     "concurrency": "max_runs",
-    "csv": "file",
     "contenttype": "input_content_type",
+    "crashlimit": "retries",
+    "cron": "schedule",
+    "csv": "file",
+    "dependencies": "needs",
     "dependson": "needs",
+    "deps": "needs",
+    "errorstrategy": "rules",
     "events": "event_types",
+    "failfast": "stop_after_failures",
     "id": "name",
     "inputs": "input",
     "key": "name",
+    "label": "tags",
     "labels": "tags",
     "maxattempts": "retries",
     "maxconcurrency": "max_runs",
     "maxconcurrentruns": "max_runs",
     "maxcost": "max_cost_usd",
+    "maxfails": "stop_after_failures",
+    "maxfailures": "stop_after_failures",
+    "maxforks": "max_runs",
     "maxmemory": "max_memory_mbytes",
     "maxparallel": "max_runs",
     "maxresults": "max_items",
     "maxretries": "retries",
     "maxworkers": "max_runs",
+    "mem": "memory_mbytes",
+    "memmb": "memory_mbytes",
     "memory": "memory_mbytes",
     "memorymb": "memory_mbytes",
     "memorymbytes": "memory_mbytes",
@@ -47,15 +60,22 @@ SYNONYMS = {
     "parameters": "params",
     "path": "file",
     "payload": "input",
+    "queuesize": "max_runs",
+    "requires": "needs",
     "retry": "retries",
     "retrycount": "retries",
     "runinput": "input",
+    "runtime": "timeout_secs",
     "strategy": "matrix",
     "sweep": "matrix",
     "taskid": "task",
+    "threads": "max_runs",
+    "time": "timeout_secs",
+    "timelimit": "timeout_secs",
     "timeout": "timeout_secs",
     "timeoutseconds": "timeout_secs",
     "timeoutsecs": "timeout_secs",
+    "tz": "timezone",
     "url": "request_url",
     "variables": "params",
     "vars": "params",
@@ -68,12 +88,17 @@ SYNONYMS = {
 }
 """Names of the API and of similar tools, lower case without `_` and `-`, and our names."""
 
+OF_A_BATCH = "deadline_secs"
+"""What the timeout of a job is for a batch."""
+
 EXPECTED = {
+    "bool_parsing": "true or false",
     "bool_type": "true or false",
     "dict_type": "a table",
     "float_parsing": "a number",
     "float_type": "a number",
     "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
     "int_type": "a whole number",
     "is_instance_of": "a number",
     "list_type": "a list",
@@ -135,6 +160,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     names = list(known)
     folded = name.replace("-", "_").lower()
     synonym = SYNONYMS.get(folded.replace("_", ""))
+    if synonym == "timeout_secs" and synonym not in names:
+        synonym = OF_A_BATCH
     if synonym in names:
         return synonym
     # The API writes `maxItems` where the spec has `max_items`: case and underscores do not count.

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestrator.specfile.diagnostics import nearest, plain, unknown
+from orchestrator.specfile.diagnostics import nearest, plain, show, unknown
 from orchestrator.specfile.model import BatchTable, CollectTable, JobTable, PoolTable, Spec
 from orchestrator.specfile.sweep.matrix import MatrixTable, values_fields
 from orchestrator.specfile.templates.trees import value_at
@@ -153,12 +153,12 @@ def _sentence(path: FieldPath, detail: ErrorDetails) -> str:
     if detail["type"] == "string_pattern_mismatch":
         return (
             "must be 1 to 100 of A-Za-z0-9._=-, not starting with a dot, because it "
-            f'names a folder, found "{detail["input"]}"'
+            f"names a folder, found {show(detail['input'])}"
         )
     if path == ("jobs",) and detail["type"] in ("missing", "too_short"):
         return "is missing: a spec has at least one [[jobs]]"
     if path == ("jobs",) and isinstance(detail["input"], dict):
-        return "expected [[jobs]] in double brackets, found a table"
+        return "expected a list of jobs, in TOML [[jobs]] in double brackets, found a table"
     return plain(detail)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,9 +132,41 @@ def test_commands_report_a_missing_batch(command: Command) -> None:
     assert "no batch 'nightly'" in done.err
 
 
+def test_batch_that_cannot_be_read_is_not_called_missing(command: Command) -> None:
+    """A reader who is told that there is no batch would start it again."""
+    command.write("spec.toml", GOOD)
+    command.run("run", "spec.toml")
+    (command.folder / "output/sweep/latest/ledger.sqlite").write_bytes(b"damaged" * 1000)
+    for words in (["status"], ["status", "sweep"], ["retry", "sweep"], ["logs", "sweep", "job-1"]):
+        done = command.run(*words)
+        assert done.code == 2
+        assert "orchestrator: output/sweep/2" in done.err
+        assert "cannot be read: " in done.err.splitlines()[-1], done.err
+
+
+def test_name_of_another_thing_is_said_to_be_one(command: Command) -> None:
+    """A spec or a folder without batches, in place of a batch, gives one line."""
+    command.write("spec.toml", GOOD)
+    command.run("run", "spec.toml")
+    for word, kind in {"spec.toml": "a file", "output": "not a batch folder"}.items():
+        done = command.run("status", word)
+        said = f"orchestrator: no batch '{word}': it is {kind}, and output has these names: sweep"
+        assert (done.code, done.err.splitlines()) == (2, [said])
+
+
 def test_mistake_in_the_arguments_is_an_object_too(command: Command) -> None:
     """With `--json`, also abbreviated, the last line of stderr is the error, as for others."""
     for words in (["--json", "--max-rnus", "3"], ["--max-runs", "ten", "--json"], ["--js"]):
         done = command.run("run", "spec.toml", *words)
         error = json.loads(done.err.splitlines()[-1])
         assert (done.code, done.out, error["code"]) == (2, "", 2), done.err
+
+
+def test_address_with_a_path_too_much_is_blamed(command: Command) -> None:
+    """An address that leads to no endpoint is not taken for a missing Actor alone."""
+    command.write("spec.toml", GOOD)
+    url = f"{command.variables['APIFY_API_BASE_URL']}/api"
+    wrong = replace(command, variables={**command.variables, "APIFY_API_BASE_URL": url})
+    done = wrong.run("run", "spec.toml")
+    assert (done.code, "; check APIFY_API_BASE_URL" in done.err) == (2, True), done.err
+    assert leaves_nothing(command)

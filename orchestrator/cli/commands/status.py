@@ -12,7 +12,13 @@ import json
 from pathlib import Path
 
 from orchestrator.app.batch.live_status import recorded_progress
-from orchestrator.app.batch_folders import LEDGER, find_batch, newest_of_each
+from orchestrator.app.batch_folders import (
+    LEDGER,
+    batch_names,
+    find_batch,
+    newest_of_each,
+    refuse_unreadable,
+)
 from orchestrator.cli.batch_state import print_live, print_state
 from orchestrator.cli.command_settings import settings_of
 from orchestrator.cli.cost_refresh import refresh
@@ -56,6 +62,7 @@ def _folder(output: Path, batch: str | None) -> Path:
         return find_batch(output, batch)
     folders = newest_of_each(output)
     if not folders:
+        refuse_unreadable(batch_names(output))
         raise BatchNotFound(
             f"{output}: there is no batch yet; start one with `orchestrator run SPEC`"
         )

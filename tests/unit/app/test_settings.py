@@ -73,10 +73,14 @@ def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None
 def test_every_problem_is_reported_with_its_origin(monkeypatch: pytest.MonkeyPatch) -> None:
     """All wrong values are reported together, each with its origin."""
     monkeypatch.setenv("ORCHESTRATOR_LOG_FORMAT", "loud")
+    monkeypatch.setenv("ORCHESTRATOR_MAX_DOWNLOADS", "many")
+    monkeypatch.setenv("ORCHESTRATOR_HELD_IS_SUCCESS", "maybe")
     with pytest.raises(ConfigError) as caught:
         load(max_runs=0)
     assert str(caught.value).splitlines() == [
         "--max-runs: must be greater than 0, found 0",
+        'environment variable ORCHESTRATOR_MAX_DOWNLOADS: expected a whole number, found "many"',
+        'environment variable ORCHESTRATOR_HELD_IS_SUCCESS: expected true or false, found "maybe"',
         (
             'environment variable ORCHESTRATOR_LOG_FORMAT: expected "auto", "text" or "json", '
             'found "loud"'

@@ -37,7 +37,11 @@ def test_list_shows_no_character_that_steers_a_terminal() -> None:
     """Another program may have changed the summary."""
     one = listed()
     one = replace(one, summary={**one.summary, "caller": "cron\x1b[2J\u202e"})
-    assert all(line.isprintable() for line in table_lines([one], LATER, width=None))
+    lines = table_lines([one], LATER, width=None)
+    assert all(line.isprintable() for line in lines)
+    # The setting `trigger` may have line breaks too.
+    one = replace(one, summary={**one.summary, "caller": "cron\n at night"})
+    assert "cron at night" in table_lines([one], LATER, width=None)[1]
 
 
 def test_list_tells_start_duration_exit_code_and_trigger() -> None:

@@ -144,6 +144,11 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
             "spec.toml:2:1: batch.name: expected text, found 2026-11-25",
         ),
         (
+            JOB.replace('"b"', r'"b\n"', 1),
+            "spec.toml:2:1: batch.name: must be 1 to 100 of A-Za-z0-9._=-, not starting with a "
+            r'dot, because it names a folder, found "b\n"',
+        ),
+        (
             JOB.replace("a/b", "../users/me"),
             'spec.toml:5:1: jobs[0].actor: must be an id or "owner/name", found "../users/me"',
         ),
@@ -157,7 +162,8 @@ SWEEP = '[batch]\nname = "b"\n[[jobs]]\nname = "j-{{ n }}"\nactor = "a/b"\n'
         ),
         (
             JOB.replace("[[jobs]]", "[jobs]"),
-            "spec.toml:3:1: jobs: expected [[jobs]] in double brackets, found a table",
+            "spec.toml:3:1: jobs: expected a list of jobs, in TOML [[jobs]] in double brackets, "
+            "found a table",
         ),
         ('[batch]\nname = "b"\n', "spec.toml: jobs: is missing: a spec has at least one [[jobs]]"),
         (
