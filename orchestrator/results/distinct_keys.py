@@ -275,15 +275,24 @@ def seen_by(folder: Path) -> Iterator[Seen]:
         finally:
             db.close()
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
-            raise NotMerged(
-                f"{path}: another process merges a batch of this series. When it has ended, run "
-                "`orchestrator collect`"
-            ) from error
-        raise NotMerged(
-            f"{path}: the keys of earlier batches cannot be used ({error}). Remove the file; it is "
-            "made again from the batches on disk"
-        ) from error
+        raise NotMerged(f"{path}: {_advice(error)}") from error
+
+
+def _advice(error: sqlite3.Error) -> str:
+    """Why keys cannot be used, and what to do; only a file that is damaged is of no more use."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_BUSY":
+        return (
+            "another process merges a batch of this series. When it has ended, run "
+            "`orchestrator collect`"
+        )
+    said = f"the keys of earlier batches cannot be used ({error})"
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return (
+            f"{said}. Restore the file from a copy; or remove it: it is made again from the "
+            "batches on disk, and items of removed batches count as new then"
+        )
+    return f"{said}; correct that, then run `orchestrator collect`"
 
 
 def _found(
