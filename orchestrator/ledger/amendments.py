@@ -18,8 +18,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 from orchestrator.errors import BatchNotFound, OrchestratorError
 from orchestrator.ledger import stores
 from orchestrator.ledger.definitions import job_of, job_values
-from orchestrator.ledger.rows import batch_of, plan_text, run_values, stored
+from orchestrator.ledger.rows import batch_of, run_values
 from orchestrator.ledger.store import BatchMade, LeaseLost, Row, Store, Undone
+from orchestrator.ledger.stored_values import plan_text, stored
 from orchestrator.model.batches import Batch, BatchPlan, BatchState
 from orchestrator.model.ids import JobKey
 from orchestrator.model.jobs import Job

@@ -15,13 +15,10 @@ from orchestrator.ledger.rows import (
     attempt_of,
     collected_values,
     end_values,
-    packed,
-    remedy_of,
-    remedy_text,
     run_object_of,
     start_values,
-    stored,
 )
+from orchestrator.ledger.stored_values import packed, remedy_of, remedy_text, stored
 from orchestrator.ledger.transactions import (
     AfterCommit,
     Transactions,

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.ledger.rows import batch_of, progress_text, stored, waits_text
+from orchestrator.ledger.rows import batch_of
 from orchestrator.ledger.store import slices
+from orchestrator.ledger.stored_values import progress_text, stored, waits_text
 from orchestrator.ledger.transactions import Transactions, transaction
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.ids import RunId

@@ -14,8 +14,8 @@ from decimal import Decimal
 from typing import Any
 
 from orchestrator.ledger.definitions import job_of
-from orchestrator.ledger.rows import remedy_of, stored
 from orchestrator.ledger.store import Row
+from orchestrator.ledger.stored_values import remedy_of, stored
 from orchestrator.model.attempts import Attempt, sent_job
 from orchestrator.model.batches import FailureLimit, PoolLimits
 from orchestrator.model.ids import Mark

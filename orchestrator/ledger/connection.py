@@ -241,9 +241,10 @@ def connect(path: Path) -> LedgerConnection:
     with _closing_on_error(connection):
         _check_pages(connection, path)
         _migrate(connection, version, path)
-        row = connection.query("select_owner").fetchone()
-        connection.owners = frozenset({row["owner"]} if row else ())
-        connection.confirm()
+        with connection.translated():
+            row = connection.query("select_owner").fetchone()
+            connection.owners = frozenset({row["owner"]} if row else ())
+            connection.confirm()
     return connection
 
 
@@ -298,6 +299,7 @@ def _migrated_copy(connection: LedgerConnection, version: int, path: Path) -> Le
         ":memory:", isolation_level=None, check_same_thread=False, factory=LedgerConnection
     )
     with _closing_on_error(copy), closing(connection):
+        copy.path = path
         connection.backup(copy)
         copy.row_factory = sqlite3.Row
         _migrate(copy, version, path)
@@ -357,15 +359,8 @@ def _check_identity(connection: sqlite3.Connection, path: Path) -> int:
 def _migrate(connection: LedgerConnection, version: int, path: Path) -> None:
     missing = migrations()[version:]
     if missing:
-        try:
+        with translated(path, otherwise=OutputNotWritable):
             _apply(connection, missing)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
-                raise
-            raise LedgerCorrupt(
-                f"{path}: it has not the tables of its version {version} ({error}); it is "
-                "left as it is: use the version that made it"
-            ) from error
 
 
 def _apply(connection: LedgerConnection, scripts: Sequence[str]) -> None:

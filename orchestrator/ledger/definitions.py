@@ -8,13 +8,12 @@ from operator import attrgetter
 from typing import Any
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from orchestrator.errors import LedgerCorrupt
+from orchestrator.ledger.changed_ledger import CHANGED, reads_ledger
 from orchestrator.model.jobs import JSON_TYPE, KEY, Demand, Job, JobInput, demand_of
 from orchestrator.safe_text import SECRETS
-
-DAMAGED = "another program has changed a job in the ledger; restore the batch from a copy"
 
 
 @cache
@@ -83,6 +82,7 @@ def _input_fields(given: JobInput) -> dict[str, Any]:
     return found
 
 
+@reads_ledger
 def job_of(definition: str) -> Job:
     """
     The job of a `definition` column; from now on, messages redact the secrets of its input.
@@ -90,20 +90,16 @@ def job_of(definition: str) -> Job:
     Raises:
         LedgerCorrupt: it is no job, or its key would lead out of the folder of its batch.
     """
-    try:
-        job = _job_adapter().validate_json(definition)
-    except ValidationError as error:
-        (first, *_) = error.errors(include_url=False)
-        place = ".".join(map(str, first["loc"]))
-        raise LedgerCorrupt(f"{DAMAGED}: {place}: {first['msg']}") from error
+    job = _job_adapter().validate_json(definition)
     if not KEY.fullmatch(job.key):
-        raise LedgerCorrupt(f"{DAMAGED}: {job.key[:80]!r} is not the key of a job")
+        raise LedgerCorrupt(f"{CHANGED}: {job.key[:80]!r} is not the key of a job")
     if job.input.late_paths:
         SECRETS.add_variables(job.input.variables)
     return job
 
 
 @lru_cache(maxsize=4096)
+@reads_ledger
 def demand_from(text: str) -> Demand:
     """The demand of a `demand` column; equal texts give the same value."""
     # Thousands of jobs have the same few demands, so each text is parsed once.

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from orchestrator.ledger.records import JobReport
-from orchestrator.ledger.rows import collected_values, datasets_text, run_values, stored
+from orchestrator.ledger.rows import collected_values, run_values
+from orchestrator.ledger.stored_values import datasets_text, stored
 from orchestrator.ledger.transactions import Transactions, transaction
 from orchestrator.model.attempts import Collected, OtherDataset, Outcome
 from orchestrator.model.ids import BatchId

@@ -10,10 +10,11 @@ from typing import Any
 
 import orjson
 
+from orchestrator.ledger.changed_ledger import reads_ledger
 from orchestrator.ledger.definitions import demand_from
 from orchestrator.ledger.records import ListedAttempt, ListedJob
-from orchestrator.ledger.rows import datasets_from, instant
 from orchestrator.ledger.store import Store
+from orchestrator.ledger.stored_values import datasets_from, instant
 from orchestrator.model.ids import JobKey
 from orchestrator.model.jobs import variables_in
 from orchestrator.model.proofs import proof_from
@@ -46,6 +47,7 @@ def listed_job(db: Store, key: str) -> ListedJob | None:
     return None if row is None else next(listed_jobs(db, row["seq"], row["seq"]))
 
 
+@reads_ledger
 def _job_of(rows: Sequence[tuple[Any, ...]]) -> ListedJob:
     """The job of its `select_listed` rows; without an attempt, it has one row."""
     seq, key, definition, demand, stored_status, error, number, *_ = rows[0]

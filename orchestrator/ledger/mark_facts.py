@@ -7,7 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from orchestrator.ledger.definitions import demand_from
-from orchestrator.ledger.rows import mark_of, run_values, stored
+from orchestrator.ledger.rows import mark_of, run_values
+from orchestrator.ledger.stored_values import stored
 from orchestrator.ledger.transactions import Transactions, transaction
 from orchestrator.model.attempts import Attempt, place_of, send_of
 from orchestrator.model.ids import Mark

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from orchestrator.ledger import stores
+from orchestrator.ledger.changed_ledger import reads_ledger
 from orchestrator.ledger.definitions import demand_from, job_of
 from orchestrator.ledger.job_lists import listed_job, listed_jobs
 from orchestrator.ledger.records import (
@@ -28,21 +28,24 @@ from orchestrator.ledger.records import (
 )
 from orchestrator.ledger.rows import (
     batch_of,
-    datasets_from,
+    cost_of,
     failure_of,
-    instant,
     mark_of,
-    progress_of,
-    remedy_of,
     report_of,
     row_of_batch,
     run_object_of,
-    stored,
     waiting_of,
-    waits_of,
 )
 from orchestrator.ledger.statistics import Totals, has_provisional_cost, jobs_by_status, totals_of
-from orchestrator.ledger.store import Row, Rows, slices
+from orchestrator.ledger.store import Rows, slices
+from orchestrator.ledger.stored_values import (
+    datasets_from,
+    instant,
+    progress_of,
+    remedy_of,
+    stored,
+    waits_of,
+)
 from orchestrator.model.batches import Batch
 from orchestrator.model.ids import JobKey, Mark, RunId
 from orchestrator.model.item_sweeps import Expansion, Sources
@@ -124,6 +127,7 @@ class LedgerReader:
         """The batch in numbers."""
         return totals_of(self._db)
 
+    @reads_ledger
     def jobs_by_status(self) -> dict[JobStatus, int]:
         """How many jobs have each status, as in `Totals`."""
         return jobs_by_status(self._db)
@@ -166,6 +170,7 @@ class LedgerReader:
         sources = Sources(sweeps, self.expansions())
         return [(seq, key) for seq, key in succeeded if sources.waiting(seq, key)]
 
+    @reads_ledger
     def later_resumes(self) -> frozenset[datetime]:
         """The later occurrences at which a call has resumed this batch."""
         rows = self._execute("select_later_resumes")
@@ -196,10 +201,12 @@ class LedgerReader:
         rows = self._execute("select_waiting", first_seq=places.start, end_seq=places.stop)
         return map(waiting_of, rows)
 
+    @reads_ledger
     def expansions(self) -> list[Expansion]:
         """Which sweeps have made jobs of the items of which jobs."""
         return [Expansion(**row) for row in self._execute("select_expansions")]
 
+    @reads_ledger
     def given_up(self) -> dict[Mark, datetime]:
         """The marks of all sends that were given up, and from when on their runs are listed."""
         batch_mark = self.batch().mark
@@ -224,9 +231,9 @@ class LedgerReader:
         A resurrected run is listed once for each of its attempts, in their order.
         """
         for row in self._execute("select_run_costs"):
-            yield _cost_of(row, demand_from(row["demand"]))
+            yield cost_of(row, demand_from(row["demand"]))
         for row in self._execute("select_orphan_costs"):
-            yield _cost_of(row, None)
+            yield cost_of(row, None)
 
     def waiting_keys(self) -> Iterator[tuple[str, int]]:
         """The keys in lower case of jobs that are not settled, with their places, as a stream."""
@@ -238,6 +245,7 @@ class LedgerReader:
         rows = self._execute("select_rendered_late", with_settled=with_settled)
         return (job_of(row["definition"]) for row in rows)
 
+    @reads_ledger
     def needing(self) -> dict[int, tuple[str, ...]]:
         """The jobs that each waiting job needs, if any, by its place in the spec."""
         rows = self._execute("select_needing")
@@ -269,6 +277,7 @@ class LedgerReader:
         row = self._execute("select_report", key=key).fetchone()
         return None if row is None else report_of(row)
 
+    @reads_ledger
     def shared_datasets(self) -> dict[str, SharedDataset]:
         """The datasets that runs share, by their names, each with the first job that wants it."""
         found: dict[str, SharedDataset] = {}
@@ -289,6 +298,7 @@ class LedgerReader:
         row = self._execute("select_run_object", seq=seq, number=number).fetchone()
         return None if row is None else run_object_of(row)
 
+    @reads_ledger
     def place(self, key: JobKey) -> Place:
         """The place of a waiting job in the queue."""
         row = self._execute("select_place", key=key).fetchone()
@@ -319,6 +329,7 @@ class LedgerReader:
         """Whether several processes share the batch, and each records its own figures."""
         return bool(row_of_batch(self._execute("select_sharing").fetchone())["is_shared"])
 
+    @reads_ledger
     def oldest_runs(self, most: int) -> list[LiveRun]:
         """Some of the runs in progress of all processes, the oldest first."""
         return [
@@ -374,6 +385,7 @@ class LedgerReader:
                 platform_at=instant(row["platform_at"]),
             )
 
+    @reads_ledger
     def began_at(self) -> datetime | None:
         """When the first start was intended, by the platform's clock; None when not known."""
         return instant(self._execute("began_at").fetchone()["began_at"])
@@ -384,15 +396,3 @@ class LedgerReader:
 
     def _execute(self, query: str, **values: Any) -> Rows:
         return self._db.query(query, **values)
-
-
-def _cost_of(row: Row, demand: Demand | None) -> RunCost:
-    cost, reserved = row["cost_usd"], row["reserved_usd"]
-    return RunCost(
-        run_id=None if row["run_id"] is None else RunId(row["run_id"]),
-        cost_usd=None if cost is None else Decimal(cost),
-        cost_at=instant(row["cost_at"]),
-        ended_at=instant(row["end_at"]),
-        reserved_usd=None if reserved is None else Decimal(reserved),
-        demand=demand,
-    )

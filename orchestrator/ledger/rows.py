@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 import orjson
-from pydantic import TypeAdapter
 
 from orchestrator.errors import BatchDeleted
+from orchestrator.ledger.changed_ledger import reads_ledger
 from orchestrator.ledger.definitions import demand_from, job_of
-from orchestrator.ledger.records import Failure, JobReport, WaitingJob
+from orchestrator.ledger.records import Failure, JobReport, RunCost, WaitingJob
 from orchestrator.ledger.store import Row
-from orchestrator.model.attempts import Attempt, Collected, OtherDataset, make_mark, sent_job
-from orchestrator.model.batches import Batch, BatchCall, BatchPlan, BatchState, Trigger
+from orchestrator.ledger.stored_values import (
+    datasets_from,
+    datasets_text,
+    instant,
+    plan_from,
+    plan_text,
+    remedy_of,
+    stored,
+)
+from orchestrator.model.attempts import Attempt, Collected, make_mark, sent_job
+from orchestrator.model.batches import Batch, BatchCall, BatchState, Trigger
 from orchestrator.model.ids import BatchId, BatchName, DatasetId, JobKey, Mark, RunId, StoreId
-from orchestrator.model.progress import Progress, Wait
+from orchestrator.model.jobs import Demand
 from orchestrator.model.proofs import proof_from
-from orchestrator.model.rules import NO_REMEDY, Remedy
 from orchestrator.model.runs import Run
 from orchestrator.model.states import (
     CLOSED_ATTEMPT_STATES,
@@ -30,61 +36,6 @@ from orchestrator.model.states import (
     JobStatus,
     RunStatus,
 )
-
-
-@cache
-def _datasets_adapter() -> TypeAdapter[tuple[OtherDataset, ...]]:
-    return TypeAdapter(tuple[OtherDataset, ...])
-
-
-@cache
-def _plan_adapter() -> TypeAdapter[BatchPlan]:
-    return TypeAdapter(BatchPlan)
-
-
-@cache
-def _remedy_adapter() -> TypeAdapter[Remedy]:
-    return TypeAdapter(Remedy)
-
-
-def remedy_of(text: str | None) -> Remedy:
-    """The remedy of a `remedy` column."""
-    return NO_REMEDY if text is None else _remedy_adapter().validate_json(text)
-
-
-def remedy_text(remedy: Remedy) -> str | None:
-    """A remedy as it is stored; None when it changes nothing."""
-    if remedy == NO_REMEDY:
-        return None
-    return _remedy_adapter().dump_json(remedy, exclude_defaults=True).decode()
-
-
-def datasets_text(datasets: tuple[OtherDataset, ...]) -> str | None:
-    """Other datasets as they are stored; None when there are none."""
-    if not datasets:
-        return None
-    return _datasets_adapter().dump_json(datasets, exclude_defaults=True).decode()
-
-
-def datasets_from(text: str | None) -> tuple[OtherDataset, ...]:
-    """The other datasets of a `datasets` column."""
-    return () if text is None else _datasets_adapter().validate_json(text)
-
-
-def instant(text: str | None) -> datetime | None:
-    """A stored time as an aware UTC value."""
-    return None if text is None else datetime.fromisoformat(text)
-
-
-def stored(time: datetime | None) -> str | None:
-    """A time as it is stored: ISO 8601 in UTC, so that text order is time order."""
-    if time is None:
-        return None
-    # In a third of the time of `isoformat`.
-    text = orjson.dumps(time if time.tzinfo is UTC else time.astimezone(UTC)).decode()
-    # Without a fraction, orjson writes none.
-    thousandths = text[20:24] if time.microsecond else ".000"
-    return f"{text[1:20]}{thousandths}+00:00"
 
 
 def batch_values(batch: Batch) -> dict[str, Any]:
@@ -103,11 +54,6 @@ def batch_values(batch: Batch) -> dict[str, Any]:
     }
 
 
-def plan_text(plan: BatchPlan) -> str:
-    """A plan as it is stored."""
-    return _plan_adapter().dump_json(plan).decode()
-
-
 def row_of_batch(row: Row | None) -> Row:
     """
     The row that a statement finds as long as the batch exists.
@@ -120,6 +66,7 @@ def row_of_batch(row: Row | None) -> Row:
     return row
 
 
+@reads_ledger
 def batch_of(found: Row | None) -> Batch:
     """
     The batch of a `batch` row.
@@ -133,7 +80,7 @@ def batch_of(found: Row | None) -> Batch:
         name=BatchName(row["name"]),
         mark=row["mark"],
         created_at=datetime.fromisoformat(row["created_at"]),
-        plan=_plan_adapter().validate_json(row["plan"]),
+        plan=plan_from(row["plan"]),
         state=BatchState(row["state"]),
         ended_at=instant(row["ended_at"]),
         exit_code=row["exit_code"],
@@ -147,6 +94,7 @@ def batch_of(found: Row | None) -> Batch:
     )
 
 
+@reads_ledger
 def call_of(row: Row) -> BatchCall:
     """The call of a `select_calls` row."""
     return BatchCall(
@@ -173,10 +121,11 @@ def _occurrence_of(row: Row) -> dict[str, Any]:
         # Ledgers of version 3 lack it.
         "owes_news": "owes_news" in row.keys() and bool(row["owes_news"]),  # noqa: SIM118 - as above
         # Ledgers of version 6 lack it.
-        "answers": orjson.loads(row["answers"]) if "answers" in row.keys() else {},  # noqa: SIM118
+        "answers": {**orjson.loads(row["answers"])} if "answers" in row.keys() else {},  # noqa: SIM118
     }
 
 
+@reads_ledger
 def waiting_of(row: Row) -> WaitingJob:
     """The waiting job of a `select_waiting` row."""
     return WaitingJob(
@@ -191,6 +140,7 @@ def waiting_of(row: Row) -> WaitingJob:
     )
 
 
+@reads_ledger
 def failure_of(row: Row) -> Failure:
     """The failed job of a `select_failed` row."""
     return Failure(
@@ -206,6 +156,7 @@ def failure_of(row: Row) -> Failure:
     )
 
 
+@reads_ledger
 def attempt_of(row: Row, batch_mark: str) -> Attempt:
     """The attempt of a `select_open_attempts` row."""
     remedy = remedy_of(row["remedy"])
@@ -232,14 +183,7 @@ def mark_of(row: Row, batch_mark: str) -> Mark:
     return make_mark(batch_mark, row["job_seq"], row["number"], row["send"])
 
 
-def packed(run_object: bytes) -> bytes:
-    """A run as it is stored."""
-    # The lowest level and a window of 4 KB: a run is small, and to clear the tables of the default
-    # window takes six times as long as to compress it. One thread does it for all attempts.
-    packer = zlib.compressobj(level=1, wbits=12, memLevel=5)
-    return packer.compress(run_object) + packer.flush()
-
-
+@reads_ledger
 def run_object_of(row: Row) -> bytes | None:
     """A run as the platform sent it; None where it is not kept."""
     return None if row["run_object"] is None else zlib.decompress(row["run_object"])
@@ -296,6 +240,7 @@ def run_values(run: Run) -> dict[str, Any]:
     return start_values(run) | end_values(run)
 
 
+@reads_ledger
 def report_of(row: Row) -> JobReport:
     """The report of a `select_reports` row."""
     state = None if row["state"] is None else AttemptState(row["state"])
@@ -342,37 +287,6 @@ def _is_unread(row: Row) -> bool:
     return row["state"] == AttemptState.SETTLED and status == RunStatus.SUCCEEDED and is_unfetched
 
 
-@cache
-def _waits_adapter() -> TypeAdapter[list[Wait]]:
-    return TypeAdapter(list[Wait])
-
-
-def waits_text(waits: Sequence[Wait]) -> str:
-    """Why jobs wait, as it is stored."""
-    return _waits_adapter().dump_json(list(waits)).decode()
-
-
-def waits_of(text: str) -> list[Wait]:
-    """Why jobs wait, of a `waits` column."""
-    return _waits_adapter().validate_json(text)
-
-
-@cache
-def _progress_adapter() -> TypeAdapter[Progress]:
-    return TypeAdapter(Progress)
-
-
-def progress_text(progress: Progress) -> str:
-    """The figures of a live batch as they are stored."""
-    # Not by the adapter, which takes long to build.
-    return orjson.dumps(progress, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-def progress_of(text: str | None) -> Progress | None:
-    """The figures of a `progress` column."""
-    return None if text is None else _progress_adapter().validate_json(text)
-
-
 def _run_of(row: Row) -> Run | None:
     started_at = instant(row["started_at"])
     if row["run_id"] is None or started_at is None:
@@ -390,4 +304,18 @@ def _run_of(row: Row) -> Run | None:
         timeout_secs=row["timeout_secs"],
         cost_usd=None if row["cost_usd"] is None else Decimal(row["cost_usd"]),
         build_number=row["build_number"],
+    )
+
+
+@reads_ledger
+def cost_of(row: Row, demand: Demand | None) -> RunCost:
+    """The cost of a run, of a `select_run_costs` or `select_orphan_costs` row."""
+    cost, reserved = row["cost_usd"], row["reserved_usd"]
+    return RunCost(
+        run_id=None if row["run_id"] is None else RunId(row["run_id"]),
+        cost_usd=None if cost is None else Decimal(cost),
+        cost_at=instant(row["cost_at"]),
+        ended_at=instant(row["end_at"]),
+        reserved_usd=None if reserved is None else Decimal(reserved),
+        demand=demand,
     )

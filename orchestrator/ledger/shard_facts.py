@@ -26,8 +26,9 @@ from orchestrator.ledger.claims import (
     claimed_of,
 )
 from orchestrator.ledger.records import WaitingJob
-from orchestrator.ledger.rows import attempt_of, batch_of, stored, waiting_of
+from orchestrator.ledger.rows import attempt_of, batch_of, waiting_of
 from orchestrator.ledger.store import Row
+from orchestrator.ledger.stored_values import stored
 from orchestrator.ledger.transactions import AfterCommit, answered_transaction, transaction
 from orchestrator.model.attempts import Attempt, mark_stem
 from orchestrator.model.batches import Batch, BatchState

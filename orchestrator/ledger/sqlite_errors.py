@@ -18,6 +18,7 @@ from orchestrator.errors import (
     OutputLost,
     OutputNotWritable,
 )
+from orchestrator.ledger.changed_ledger import CHANGED
 from orchestrator.system_errors import error_of
 
 LEDGER_FILES = 6
@@ -36,6 +37,14 @@ FULL = frozenset(
     }
 )
 """How SQLite says that a disk is full, depending on which file it was about to grow."""
+OTHER_TABLES = (
+    "no such table",
+    "no such column",
+    "duplicate column name",
+    "already exists",
+    "malformed JSON",
+)
+"""What SQLite says of a ledger with other tables or values; our own statements are tested."""
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 REFUSED = frozenset(
@@ -85,6 +94,8 @@ def _meaning(
         )
     if kind in LOCKED:
         return BatchHeld(f"{path}: another program locks the ledger; wait until it ends")
+    if kind == sqlite3.SQLITE_ERROR and any(words in str(error) for words in OTHER_TABLES):
+        return LedgerCorrupt(f"{path}: {CHANGED} ({error})")
     if kind not in REFUSED:
         return None
     # Before the system is asked: it can open such a path, and only SQLite cannot.

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from orchestrator.ledger.changed_ledger import reads_ledger
 from orchestrator.ledger.records import OrphanRun
-from orchestrator.ledger.rows import batch_of, call_of, instant
+from orchestrator.ledger.rows import batch_of, call_of
 from orchestrator.ledger.store import Store, slices
+from orchestrator.ledger.stored_values import instant
 from orchestrator.model.batches import BatchCall
 from orchestrator.model.ids import JobKey, Mark, RunId
 from orchestrator.model.states import SETTLED_JOB_STATUSES, JobStatus
@@ -106,6 +108,7 @@ class Totals:
         return sum(call.secs for call in self.calls) if self.calls else None
 
 
+@reads_ledger
 def totals_of(db: Store) -> Totals:
     """Counts a batch."""
     attempts = db.query("sum_attempts").fetchone()
@@ -167,6 +170,7 @@ def has_provisional_cost(db: Store) -> bool:
     return bool(db.query("has_provisional_cost").fetchone()["has_some"])
 
 
+@reads_ledger
 def jobs_by_status(db: Store) -> dict[JobStatus, int]:
     """How many jobs have each status, as in `Totals`."""
     counts = db.query("count_jobs").fetchone()

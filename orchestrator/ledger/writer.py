@@ -12,9 +12,10 @@ from orchestrator.ledger.definitions import job_values
 from orchestrator.ledger.expansion_facts import ExpansionFacts
 from orchestrator.ledger.job_facts import JobFacts
 from orchestrator.ledger.mark_facts import MarkFacts
-from orchestrator.ledger.rows import batch_values, stored
+from orchestrator.ledger.rows import batch_values
 from orchestrator.ledger.shard_facts import ShardFacts
 from orchestrator.ledger.store import Store
+from orchestrator.ledger.stored_values import stored
 from orchestrator.model.batches import Batch
 from orchestrator.model.jobs import Job
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from orchestrator.ledger.records import ListedAttempt, ListedJob
-from orchestrator.ledger.rows import stored
 from orchestrator.ledger.statistics import Totals
+from orchestrator.ledger.stored_values import stored
 from orchestrator.model.attempts import OtherDataset
 from orchestrator.model.batches import Batch, BatchState
 from orchestrator.model.proofs import MORE, SHARED, Proof, proof_from

@@ -43,5 +43,5 @@ def test_key_that_leads_out_of_the_batch_is_damage(key: str) -> None:
 
 def test_definition_that_is_no_job_is_damage() -> None:
     """It is the fault of who changed it, and not of this program."""
-    with pytest.raises(LedgerCorrupt, match=r"changed a job in the ledger.*: seq: Field required"):
+    with pytest.raises(LedgerCorrupt, match=r"changed the ledger.*: seq: Field required"):
         job_of("{}")

@@ -14,7 +14,7 @@ from orchestrator.errors import (
 from orchestrator.ledger import BatchLock, LedgerReader, create_ledger
 from orchestrator.ledger.definitions import job_values
 from orchestrator.ledger.lock import is_held
-from orchestrator.ledger.rows import remedy_of, remedy_text
+from orchestrator.ledger.stored_values import remedy_of, remedy_text
 from orchestrator.model.attempts import Collected, Outcome
 from orchestrator.model.batches import BatchState
 from orchestrator.model.ids import Mark

@@ -60,7 +60,7 @@ def test_ledger_with_other_tables_is_refused(
     with closing(sqlite3.connect(path)) as db:
         db.execute("ALTER TABLE attempts RENAME COLUMN run_status TO status_of_run")
         db.commit()
-    with pytest.raises(LedgerCorrupt, match="not the tables of its version 1"):
+    with pytest.raises(LedgerCorrupt, match="an unpublished version has changed the ledger"):
         open_it(path)
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)

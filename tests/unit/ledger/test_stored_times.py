@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from orchestrator.ledger.rows import stored
+from orchestrator.ledger.stored_values import stored
 
 EAST = timezone(timedelta(hours=2))
 
