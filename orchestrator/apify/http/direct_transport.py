@@ -32,6 +32,14 @@ from orchestrator.apify.http.response_body import FAILURES, Answer, failure
 from orchestrator.apify.http.transport import EXACT, KEEPALIVE_SECS, Request
 from orchestrator.errors import ConnectionLost, InputRejected
 
+WARY_SECS = 60.0
+"""
+How long no connection is reused after one broke before it answered again.
+
+The server, or a gateway, may close connections sooner than it is thought to. A start that meets
+that is unconfirmed, and waits until its run could be listed.
+"""
+
 READ_BYTES = 256 * 1024
 # From this size on asyncio asks writers to wait (its high-water mark).
 WRITE_BYTES = 64 * 1024
@@ -57,24 +65,31 @@ class Origin:
         # The connector asks for a request to learn the address; this one is never sent.
         self._request = ClientRequest("GET", address, loop=loop)
         self._idle: deque[Idle] = deque()
+        self._wary_until = 0.0
 
-    async def take(self, connect_secs: float) -> Connection:
-        """A connection without a request on it: the one that was used last, or a new one."""
-        freshest = self._loop.time() - KEEPALIVE_SECS
+    async def take(self, connect_secs: float) -> tuple[Connection, bool]:
+        """
+        A connection without a request on it: the one that was used last, or a new one.
+
+        Returns:
+            also whether it was used before.
+        """
+        now = self._loop.time()
+        freshest = now - KEEPALIVE_SECS if now >= self._wary_until else now
         while self._idle:
             connection, since = self._idle.pop()
             protocol = connection.protocol
             if (
-                since >= freshest
+                since > freshest
                 and protocol is not None
                 and protocol.is_connected()
                 and not protocol.should_close
             ):
-                return connection
+                return connection, True
             connection.close()
         timeout = ClientTimeout(connect=connect_secs, ceil_threshold=EXACT)
         try:
-            return await self._connector.connect(self._request, [], timeout)
+            return await self._connector.connect(self._request, [], timeout), False
         except TimeoutError as error:
             # Distinguished from later timeouts: nothing was sent, so a start had no effect.
             raise ConnectionTimeoutError from error
@@ -85,6 +100,10 @@ class Origin:
         while self._idle and self._idle[0][1] < now - KEEPALIVE_SECS:
             self._idle.popleft()[0].close()
         self._idle.append((connection, now))
+
+    def note_break(self) -> None:
+        """Notes that a connection broke that was used before."""
+        self._wary_until = self._loop.time() + WARY_SECS
 
     def close(self) -> None:
         """Closes what is idle."""
@@ -172,7 +191,7 @@ class DirectExchange:
         self._began_at = self._loop.time()
         head = _head(request, self._target, self._origin.host_line)
         try:
-            connection = await self._origin.take(request.deadlines.connect)
+            connection, is_reused = await self._origin.take(request.deadlines.connect)
         except FAILURES as error:
             raise failure(error, request) from error
         whole = request.deadlines.whole
@@ -191,6 +210,8 @@ class DirectExchange:
         except BaseException as error:
             self._close()
             if isinstance(error, FAILURES):
+                if is_reused and not self._is_late:
+                    self._origin.note_break()
                 raise failure(self._reason(error), request) from error
             raise
 
