@@ -32,7 +32,12 @@ def test_lost_output_does_not_change_how_a_run_ends(command: Command, where: str
     check_run(command, done)
 
 
-@pytest.mark.parametrize("words", ["export sweep --format csv --to -", "list --json", "schema"])
+LOG = "logs sweep job-1"
+
+
+@pytest.mark.parametrize(
+    "words", ["export sweep --format csv --to -", "list --json", "schema", LOG, f"{LOG} -f"]
+)
 def test_answer_that_is_lost_is_no_success(command: Command, words: str) -> None:
     """A table that a full disk cuts is told; a reader that leaves, such as `head`, is no error."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0, items=1))
@@ -41,6 +46,7 @@ def test_answer_that_is_lost_is_no_success(command: Command, words: str) -> None
     done = lost.run("full stdout", *words.split())
     assert done.code == 2
     assert "standard output: cannot be written (No space left on device)" in done.err
+    assert "Traceback" not in done.err
     assert lost.run("no reader", *words.split()).code == 0
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +26,7 @@ LOOK_EVERY_SECS = 1.0
 LIVE = frozenset({AttemptState.STARTED, AttemptState.ADOPTED})
 
 
-async def log_of(folder: Path, key: str, context: BatchContext) -> AsyncIterator[bytes]:
+async def log_of(folder: Path, key: str, context: BatchContext) -> AsyncGenerator[bytes]:
     """
     The log of the last run of a job, in pieces, until the run has ended.
 
@@ -51,7 +52,7 @@ async def log_of(folder: Path, key: str, context: BatchContext) -> AsyncIterator
             yield piece
 
 
-async def logs_to_the_end(folder: Path, key: str, context: BatchContext) -> AsyncIterator[bytes]:
+async def logs_to_the_end(folder: Path, key: str, context: BatchContext) -> AsyncGenerator[bytes]:
     """
     The logs of the last run of a job and of those that follow, until the job is settled.
 
@@ -65,8 +66,9 @@ async def logs_to_the_end(folder: Path, key: str, context: BatchContext) -> Asyn
     with LedgerReader(folder / LEDGER) as reader:
         batch, report = reader.batch(), _report(reader, folder, key)
         if report.status in SETTLED_JOB_STATUSES or not is_held(folder):
-            async for piece in log_of(folder, key, context):
-                yield piece
+            async with aclosing(log_of(folder, key, context)) as pieces:
+                async for piece in pieces:
+                    yield piece
             return
         await check_account(folder, batch, context)
         async with connected_client(batch.plan.local, context) as client:
@@ -75,8 +77,9 @@ async def logs_to_the_end(folder: Path, key: str, context: BatchContext) -> Asyn
                 # Checked before reading: the last look sees the last writes of the process.
                 held = is_held(folder)
                 report = _report(reader, folder, key)
-                async for piece in following.more(report):
-                    yield piece
+                async with aclosing(following.more(report)) as pieces:
+                    async for piece in pieces:
+                        yield piece
                 if report.status in SETTLED_JOB_STATUSES or not held:
                     return
                 await anyio.sleep(LOOK_EVERY_SECS)
@@ -96,7 +99,7 @@ class _Following:
     printed: dict[RunId, int] = field(default_factory=dict)
     whole: set[int] = field(default_factory=set)
 
-    async def more(self, report: JobReport) -> AsyncIterator[bytes]:
+    async def more(self, report: JobReport) -> AsyncGenerator[bytes]:
         """What the log of the last attempt has more than was printed."""
         if report.run_id is None or report.attempts in self.whole:
             return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from orchestrator.app.batch_folders import find_batch
 from orchestrator.app.outputs.run_logs import log_of, logs_to_the_end
@@ -25,9 +26,10 @@ def call(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _print(pieces: AsyncIterator[bytes]) -> None:
+async def _print(source: AsyncGenerator[bytes]) -> None:
     output = ForeignOutput()
-    async with until_reader_leaves():
+    # Closed here, where its connection is: output that is lost ends it in the middle.
+    async with until_reader_leaves(), aclosing(source) as pieces:
         async for piece in pieces:
             output.write(piece)
             if output_is_broken():
