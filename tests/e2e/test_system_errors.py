@@ -54,6 +54,21 @@ def _replace_ledger(folder: Path) -> None:
     (folder / "copy").replace(folder / "ledger.sqlite")
 
 
+def test_batch_of_another_user_can_be_asked_but_not_changed(command: Command) -> None:
+    """What only reads needs no lock, and a batch that cannot be removed is no success."""
+    text = sweep("theirs", jobs=2, duration_secs=0.01, items=1, outcome="FAILED")
+    command.write("theirs.toml", text)
+    command.run("run", "theirs.toml")
+    lock = ("open", "*/.lock", "EACCES")
+    done = refused(command, *lock, "retry", "theirs", "--dry-run")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "2 jobs"), done.err
+    done = refused(command, *lock, "retry", "theirs")
+    assert (done.code, "cannot be locked (Permission denied)" in done.err) == (2, True), done.err
+    done = refused(command, *lock, "prune", "theirs", "--keep-last", "0")
+    assert (done.code, "cannot be locked (Permission denied)" in done.out) == (1, True), done.err
+    assert command.run("prune", "theirs", "--keep-last", "0").code == 0
+
+
 @pytest.mark.parametrize(
     ("damage", "codes"),
     [

@@ -36,13 +36,14 @@ def call(options: argparse.Namespace) -> int:
         raise BatchNotFound(f"{home}: there is no batch of this name")
     keep = Retention(keep_last=options.keep_last, keep_days=options.keep_days)
     sizes: dict[str, int] = {}
-    kept = []
+    kept, has_failed = [], False
     for old in old_batches(home, keep, now=datetime.now(UTC)):
         shown, reason, size_bytes = display(old.folder), old.kept_because, 0
         if reason is None:
             # Before it is removed.
             size_bytes = size_of(old.folder)
-            reason = None if options.dry_run else _remove(old, options)
+            reason, failed = (None, False) if options.dry_run else _remove(old, options)
+            has_failed |= failed
         if reason is None:
             sizes[shown] = size_bytes
         else:
@@ -53,24 +54,24 @@ def call(options: argparse.Namespace) -> int:
         print(json.dumps({"removed": [*sizes], "kept": kept, "bytes": sizes}))
     else:
         _print(sizes, kept, "would remove" if options.dry_run else "removed")
-    return 0
+    return 1 if has_failed else 0
 
 
-def _remove(old: Old, options: argparse.Namespace) -> str | None:
-    """Removes a batch, or returns the reason why not."""
+def _remove(old: Old, options: argparse.Namespace) -> tuple[str | None, bool]:
+    """Removes a batch; returns why not, if so, and whether that is a failure."""
     try:
         if options.delete_storages and not old.is_deleted:
             context = make_context(options, settings_of(options))
             try:
                 in_event_loop(delete_storages, old.folder, context)
             except (UsageError, PlatformError) as error:
-                return f"its storages cannot be deleted: {error}"
+                return f"its storages cannot be deleted: {error}", True
         remove(old.folder)
     except BatchHeld:
-        return "a process holds it"
+        return "a process holds it", False
     except UsageError as error:
-        return str(error)
-    return None
+        return str(error), True
+    return None, False
 
 
 def _print(sizes: Mapping[str, int], kept: Sequence[Mapping[str, str]], word: str) -> None:

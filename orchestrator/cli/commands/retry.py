@@ -40,12 +40,17 @@ def call(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     folder = find_batch(settings.output, options.batch)
     selection = selection_in(folder, options.select)
+    if options.dry_run:
+        # Without the lock: it changes nothing, whoever may read the batch and whatever runs it.
+        refuse_to_start(folder)
+        _print_jobs(_failed(folder, selection), as_json=options.json)
+        return 0
     with BatchLock(folder, "retry"):
         refuse_to_start(folder)
         chosen = _failed(folder, selection)
-        if options.dry_run or not chosen:
+        if not chosen:
             _print_jobs(chosen, as_json=options.json)
-            return 0 if options.dry_run else _left_code(folder)
+            return _left_code(folder)
         context = make_context(options, settings)
         wanted = {job.job.seq for job in chosen}
         with LedgerReader(folder / LEDGER) as reader:
