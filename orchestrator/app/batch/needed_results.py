@@ -79,12 +79,12 @@ def unmet(reader: LedgerReader, needs: tuple[str, ...]) -> list[str]:
     items = ItemNeeds(
         Sources(sweeps, reader.expansions() if sweeps else ()), {needs: makers_of(needs, sweeps)}
     )
-    if items.grow(needs):
+    if makers := items.makers(needs):
         sources = zip(seqs, keys, strict=True)
         found += [
             f"the jobs of the items of {key}"
             for seq, key in sources
-            if items.steps(needs, seq, key)
+            if any(sweep in makers for sweep, _ in items.steps(seq, key))
         ]
     return found
 

@@ -7,6 +7,7 @@ Jobs with the same needs are one group: what they wait for is counted once for a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -98,11 +99,14 @@ class Dependencies:
             self._groups[needs].waiting.append(job)
         self._groups_of: dict[int, list[Group]] = {}
         self._groups_after: dict[Step, list[Group]] = {}
+        known = {key.lower() for key in keys.values()}
+        # Once for all groups: each waits for the sources of each sweep that it needs.
+        steps = {seq: found for seq, key in keys.items() if (found := self._items.steps(seq, key))}
         for group in self._groups.values():
             for seq in group.unmet:
                 self._groups_of.setdefault(seq, []).append(group)
-            if self._items.grow(group.needs):
-                self._await_items(group, keys)
+            if self._items.makers(group.needs):
+                self._await_items(group, known, steps)
 
     def __len__(self) -> int:
         return sum(len(group.waiting) for group in self._groups.values())
@@ -144,9 +148,12 @@ class Dependencies:
         step = (expansion.sweep, expansion.source)
         groups = self._groups_after.pop(step, [])
         jobs = list(made) if groups else []
+        following = [self._items.steps(seq, key) for seq, key, _ in jobs]
         for group in groups:
             group.steps.discard(step)
-            for seq, key, status in jobs:
+            for (seq, key, status), steps in zip(jobs, following, strict=True):
+                if steps:
+                    self._await_steps(group, seq, steps)
                 self._add_made(group, seq, key, status)
             self._release(group, consequences)
         for seq in reused:
@@ -156,27 +163,29 @@ class Dependencies:
                 self._settle(seq, status, consequences)
         return consequences
 
-    def _await_items(self, group: Group, keys: Mapping[int, str]) -> None:
+    def _await_items(
+        self, group: Group, known: AbstractSet[str], steps: Mapping[int, Iterable[Step]]
+    ) -> None:
         """Makes a group wait for the items of the jobs that there are."""
-        known = {key.lower() for key in keys.values()}
         group.absent = {
             key for key in map(str.lower, group.needs) if not set("*?[") & set(key)
         } - known
         own = {job.seq for job in group.waiting}
-        for seq, key in keys.items():
+        for seq, found in steps.items():
             # Their own items are no condition of their start.
             if seq not in own:
-                self._await_steps(group, seq, key)
+                self._await_steps(group, seq, found)
 
-    def _await_steps(self, group: Group, seq: int, key: str) -> None:
-        for step in self._items.steps(group.needs, seq, key):
-            group.steps.add(step)
-            self._groups_after.setdefault(step, []).append(group)
-            self._groups_of.setdefault(seq, []).append(group)
+    def _await_steps(self, group: Group, seq: int, steps: Iterable[Step]) -> None:
+        makers = self._items.makers(group.needs)
+        for step in steps:
+            if step[0] in makers:
+                group.steps.add(step)
+                self._groups_after.setdefault(step, []).append(group)
+                self._groups_of.setdefault(seq, []).append(group)
 
     def _add_made(self, group: Group, seq: int, key: str, status: JobStatus) -> None:
         """Adds a job that was made of an item to what a group waits for."""
-        self._await_steps(group, seq, key)
         if matches(group.needs, key):
             group.absent.discard(key.lower())
             if status is not JobStatus.SUCCEEDED:

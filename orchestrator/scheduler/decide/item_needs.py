@@ -29,16 +29,13 @@ class ItemNeeds:
         """Notes an expansion, before the jobs that it has made."""
         self._sources.add(expansion)
 
-    def steps(self, needs: Needs, seq: int, key: str) -> list[Step]:
-        """The steps that a job leads to, as far as they matter to some needs."""
-        makers = self._makers.get(needs)
-        if not makers:
-            return []
-        return [(one.name, seq) for one in self._sources.waiting(seq, key) if one.name in makers]
+    def steps(self, seq: int, key: str) -> list[Step]:
+        """The steps that a job leads to."""
+        return [(one.name, seq) for one in self._sources.waiting(seq, key)]
 
-    def grow(self, needs: Needs) -> bool:
-        """Whether jobs that are made of items may be among those that are needed."""
-        return bool(self._makers.get(needs))
+    def makers(self, needs: Needs) -> frozenset[str]:
+        """The sweeps whose steps matter to some needs."""
+        return self._makers.get(needs, frozenset())
 
 
 def matches(needs: Needs, key: str) -> bool:

@@ -112,6 +112,7 @@ class NeedsCheck:
         group_of = {place: needs for needs, places in self._groups.items() for place in places}
         edges: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         keys = KeyIndex(self._keys)
+        sources: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         for needs, places in self._groups.items():
             first = self._keys[places[0]]
             later = [*self._unknown, *(sweep.name for sweep in self._sweeps)]
@@ -121,8 +122,13 @@ class NeedsCheck:
                 edges.setdefault(needs, set()).update(
                     group_of[place] for place in found if place in group_of
                 )
+            makers = makers_of(needs, self._sweeps)
+            # Most groups of a sweep have the same ones.
+            made_by = tuple(makers)
+            if made_by not in sources:
+                sources[made_by] = _sources_of(makers.values(), keys, group_of)
             # A job does not wait for jobs that are made of its own items.
-            edges[needs] |= self._sources_of(needs, keys, group_of) - {needs}
+            edges[needs] |= sources[made_by] - {needs}
         circle = _circle(edges)
         if circle:
             pairs = zip([circle[-1], *circle], circle, strict=False)
@@ -142,18 +148,18 @@ class NeedsCheck:
         own = (place for place in found if group_of.get(place) == needs)
         return self._keys[next(own, self._groups[needs][0])]
 
-    def _sources_of(
-        self, needs: tuple[str, ...], keys: KeyIndex, group_of: Mapping[int, tuple[str, ...]]
-    ) -> set[tuple[str, ...]]:
-        """The needs of the jobs whose items may become jobs that are needed."""
-        makers = makers_of(needs, self._sweeps).values()
-        return {
-            group_of[place]
-            for maker in makers
-            for _, places in keys.matching(maker.needs)
-            for place in places
-            if place in group_of
-        }
+
+def _sources_of(
+    makers: Iterable[ItemTable], keys: KeyIndex, group_of: Mapping[int, tuple[str, ...]]
+) -> set[tuple[str, ...]]:
+    """The needs of the jobs whose items become jobs of some tables."""
+    return {
+        group_of[place]
+        for maker in makers
+        for _, places in keys.matching(maker.needs)
+        for place in places
+        if place in group_of
+    }
 
 
 def may_match(pattern: str, name: str | None) -> bool:

@@ -28,6 +28,17 @@ def chain(needs: tuple[str, ...]) -> Dependencies:
     )
 
 
+class CountedSources(Sources):
+    """Counts how often it is asked what a job gives to which sweeps."""
+
+    asked = 0
+
+    def waiting(self, seq: int, key: str) -> list[ItemSweep]:
+        """The sweeps that need the items of a job and have not taken them."""
+        self.asked += 1
+        return super().waiting(seq, key)
+
+
 def made(source: int, seq: int, key: str, sweep: str = "shop-{{ n }}") -> tuple[Expansion, list]:
     """One job of the items of another one."""
     return Expansion(sweep=sweep, source=source, first_seq=seq, jobs=1), [(seq, key, WAITING)]
@@ -80,3 +91,29 @@ def test_own_items_are_no_condition() -> None:
     keys, statuses = {REPORT: "report"}, {REPORT: WAITING}
     jobs = Dependencies({needs: []}, [(place(REPORT), needs)], statuses, items=items, keys=keys)
     assert released(jobs.begin()) == [REPORT]
+
+
+def test_sources_are_asked_once_for_all_groups() -> None:
+    """Jobs that each need some jobs of the items of many others: no look at each pair."""
+    count = 20
+    sweep = ItemSweep(name="shop-{{ n }}", needs=("search-*",), demand=None, definition="{}")  # type: ignore[arg-type] # not read here
+    sources = CountedSources([sweep])
+    keys = {seq: f"search-{seq}" for seq in range(count)}
+    kinds = [(f"shop-{number}-*",) for number in range(count)]
+    waiting: list[QueuedJob] = [place(count + number) for number in range(count)]
+    dependencies = Dependencies(
+        {needs: [] for needs in kinds},
+        zip(waiting, kinds, strict=True),
+        dict.fromkeys(keys, SUCCEEDED),
+        items=ItemNeeds(sources, {needs: makers_of(needs, [sweep]) for needs in kinds}),
+        keys=keys,
+    )
+    assert released(dependencies.begin()) == []
+    assert sources.asked == count
+    for source in keys:
+        found = dependencies.expanded(*made(source, 2 * count + source, f"shop-{source}-a"))
+        assert released(found) == []
+    assert sources.asked == 2 * count
+    for source in keys:
+        found = dependencies.settled(2 * count + source, SUCCEEDED)
+        assert released(found) == [count + source]
