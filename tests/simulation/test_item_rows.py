@@ -15,6 +15,8 @@ from tests.simulation.simulated_batch import play
 
 DEATHS = 6
 """In a batch, at the expansions alone; its last process lives to its end."""
+CRASHES = 50
+"""So many processes that the deaths at expansions are over before the last one."""
 EXPAND: Any = Ledger.expand
 
 SEEDS = list(islice((seed for seed in count() if conditions_of(seed).has_rows), 2))
@@ -23,7 +25,7 @@ SEEDS = list(islice((seed for seed in count() if conditions_of(seed).has_rows), 
 def play_all(folder: Path, monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
     for seed in SEEDS:
         die_at_expansions(monkeypatch, after=after)
-        play(seed, folder / str(seed), crashes=25)
+        play(seed, folder / str(seed), crashes=CRASHES)
 
 
 def die_at_expansions(monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
@@ -74,4 +76,4 @@ def test_expansion_that_is_recorded_before_its_jobs_is_found(
 
     monkeypatch.setattr(Ledger, "expand", in_two_steps)
     with pytest.raises(AssertionError, match="each row a job"):
-        play(SEEDS[0], tmp_path, crashes=25)
+        play(SEEDS[0], tmp_path, crashes=CRASHES)
