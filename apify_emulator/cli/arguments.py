@@ -120,10 +120,11 @@ def options_of(
         open_files: the soft limit of open files of processes; None passes on the emulator's.
 
     Raises:
-        SetupError: the file of `--faults` cannot be used.
+        SetupError: the file of `--faults` or the token cannot be used.
     """
     from pydantic import SecretStr
 
+    from apify_emulator.errors import SetupError
     from apify_emulator.faults import load_faults
     from apify_emulator.options import EmulatorOptions
 
@@ -132,13 +133,16 @@ def options_of(
             data_dir=arguments.data, actors_dirs=tuple(arguments.actors), open_files=open_files
         )
     # `exec` has no options of the address.
-    token = getattr(arguments, "token", None) or token
+    given: str = getattr(arguments, "token", None) or token or ""
+    given = given.rstrip("\r\n")
+    if not all("!" <= letter <= "~" for letter in given):
+        raise SetupError("a token has letters, digits and punctuation only, and no spaces")
     numbers = {name: getattr(arguments, name, None) for name in _NUMBERS}
     return EmulatorOptions(
         data_dir=arguments.data,
         actors_dirs=tuple(arguments.actors),
         host=getattr(arguments, "host", "127.0.0.1"),
-        token=SecretStr(token) if token else None,
+        token=SecretStr(given) if given else None,
         faults=load_faults(arguments.faults) if arguments.faults else None,
         open_files=open_files,
         **{name: value for name, value in numbers.items() if value is not None},

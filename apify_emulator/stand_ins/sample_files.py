@@ -60,6 +60,8 @@ def sample_run(files: dict[str, Path], facts: dict[str, Any]) -> StandInRun:
         path = files["output"]
         is_json = path.suffix == ".json"
         body = without_bom(_bytes(path)) if is_json else _bytes(path)
+        if is_json:
+            _parsed(path, body)
         kind = _JSON if is_json else "text/plain; charset=utf-8"
         records.append(StoredValue(key="OUTPUT", content_type=kind, body=body))
     items = list(_items(files["items"])) if "items" in files else []

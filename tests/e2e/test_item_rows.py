@@ -180,7 +180,7 @@ def test_plan_says_how_many_jobs_usually_come(command: Command) -> None:
     assert command.run("run", "s.toml").code == 0
     done = command.run("plan", "s.toml", "--json")
     (later,) = done.json["later"]
-    assert later["said"] == f"{sentence} (median of the last nights: 6)"
+    assert later["said"] == f"{sentence} (median of earlier batches: 6)"
     assert (done.json["jobs"], later["usual_jobs"]) == (2, 6)
     assert done.json["duration_secs"] is not None, done.json["unknown"]
 

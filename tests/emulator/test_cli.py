@@ -64,6 +64,7 @@ def test_second_emulator_on_the_same_data_ends_with_4(tmp_path: Path) -> None:
         pytest.param(["add", "a/b", "no"], "name one that has items.jsonl, input_sch", id="folder"),
         pytest.param(["serve", "--port", "99999"], "expected a port from 0 to", id="port"),
         pytest.param(["serve", "--data", ""], "expected a path", id="empty-path"),
+        pytest.param(["serve", "--token", "a b"], "a token has letters, digits", id="token"),
         pytest.param([], "COMMAND", id="no-command"),
         pytest.param(["exec"], "exec needs a program", id="no-program"),
         pytest.param(["add", "a/b", "--items", "x.csv"], "one JSON object in each", id="csv"),

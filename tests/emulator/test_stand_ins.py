@@ -75,6 +75,10 @@ def test_add_accepts_a_folder_and_reports_invalid_files(tmp_path: Path) -> None:
     done = run_command("add", NAME, str(tmp_path), "--data", str(tmp_path / "data"))
     assert done.code == 2
     assert "items.jsonl: line 2 is not a JSON object" in done.err
+    (tmp_path / "items.jsonl").unlink()
+    (tmp_path / "OUTPUT.json").write_text("{'a': 1}")
+    done = run_command("add", NAME, str(tmp_path), "--data", str(tmp_path / "data"))
+    assert (done.code, "OUTPUT.json: is not valid JSON" in done.err) == (2, True), done.err
     assert not (tmp_path / "data").exists()
 
 

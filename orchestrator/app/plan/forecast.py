@@ -113,7 +113,7 @@ class Later:
         """How many jobs there will be, for people."""
         known = "no earlier batch shows how many"
         if self.usual is not None:
-            known = f"median of the last nights: {self.usual:,}"
+            known = f"median of earlier batches: {self.usual:,}"
         return f"{self.sweep.name}: as many as {' and '.join(self.sweep.needs)} makes ({known})"
 
 
