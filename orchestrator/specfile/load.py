@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from orchestrator.errors import SpecError
@@ -60,7 +61,23 @@ class LoadedSpec:
 
     def has_flaw(self, *paths: FieldPath) -> bool:
         """Whether a field has a mistake at one of some places, or inside one."""
-        return any(flaw[: len(path)] == path for flaw in self.flaws for path in paths)
+        return not self._flawed.isdisjoint(paths)
+
+    @cached_property
+    def _flawed(self) -> frozenset[FieldPath]:
+        """The places of all mistakes, and those around them."""
+        return frozenset(flaw[:end] for flaw in self.flaws for end in range(len(flaw) + 1))
+
+    def flaws_in(self, table: FieldPath) -> Sequence[FieldPath]:
+        """The places of the mistakes in a job, or in another table of the spec."""
+        return self._flaws_by_table.get(table, ())
+
+    @cached_property
+    def _flaws_by_table(self) -> Mapping[FieldPath, Sequence[FieldPath]]:
+        found: dict[FieldPath, list[FieldPath]] = {}
+        for flaw in self.flaws:
+            found.setdefault(flaw[:2] if flaw[:1] == ("jobs",) else flaw[:1], []).append(flaw)
+        return found
 
     def mistake(self, path: FieldPath, message: str) -> Mistake:
         """A mistake at a field."""

@@ -7,7 +7,7 @@ the user then sees all mistakes at once. A spec that was repaired so is never ru
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -48,7 +48,7 @@ def valid_part(data: dict[str, Any]) -> tuple[Spec, Found]:
             return Spec.model_validate(data), found
         except ValidationError as error:
             details = error.errors(include_url=False)
-        earlier = [place for place, _ in found]
+        earlier = {place for place, _ in found}
         for path, message in _shown_errors(data, details):
             shown = _as_written(path, renamed)
             if not is_under(shown, earlier):
@@ -64,15 +64,16 @@ def valid_part(data: dict[str, Any]) -> tuple[Spec, Found]:
     return Spec.model_validate({"batch": {"name": UNNAMED}, "jobs": [_job(0)]}), found
 
 
-def is_under(path: FieldPath, places: Collection[FieldPath]) -> bool:
+def is_under(path: FieldPath, places: Container[FieldPath]) -> bool:
     """Whether a place is one of some places, or inside one."""
-    return any(path[: len(place)] == place for place in places)
+    return any(path[:length] in places for length in range(len(path) + 1))
 
 
 def _as_written(path: FieldPath, renamed: dict[FieldPath, FieldPath]) -> FieldPath:
-    for right, wrong in renamed.items():
-        if path[: len(right)] == right:
-            return (*wrong, *path[len(right) :])
+    for length in range(len(path) + 1):
+        wrong = renamed.get(path[:length])
+        if wrong is not None:
+            return (*wrong, *path[length:])
     return path
 
 

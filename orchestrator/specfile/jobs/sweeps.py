@@ -101,14 +101,16 @@ class SweepMaker:
             )
             found += check_templates(merged, names)
         self._mistakes.add_all(found)
-        wrong = [*loaded.flaws, *(path for path, _ in found)]
+        # Fields are those of the table and of the defaults.
+        wrong = [*loaded.flaws_in(merged.path), *loaded.flaws_in(("defaults",))]
+        wrong += [path for path, _ in found]
         has_cells = not made.found and not loaded.has_flaw(place)
         maker, is_whole = self._maker(merged, matrix, used, wrong) if has_cells else (None, False)
         return Sweep(
             merged=merged,
             matrix=matrix,
             maker=maker,
-            is_sound=is_whole and not wrong,
+            is_sound=is_whole and not loaded.flaws and not found,
             rows=item_rows_of(table),
         )
 

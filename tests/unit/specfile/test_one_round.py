@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,17 @@ def test_rows_of_unknown_jobs_are_reported_beside_other_mistakes(tmp_path: Path)
         '[jobs.matrix.rows]\nneeds = "serch-*"\nfields = ["url"]\nwhere = "price >"\n'
     )
     assert [line.partition(":")[2][:4] for line in mistakes_of(tmp_path, text)] == ["10:1", "12:1"]
+
+
+def test_mistake_in_each_of_many_tables_is_found_in_linear_time(tmp_path: Path) -> None:
+    """Programs write specs with thousands of jobs, and one wrong word in each of them."""
+
+    def secs_of(count: int) -> float:
+        jobs = (f'[[jobs]]\nname = "j{seq}"\nactor = "a/b"\ntagz = ["x"]' for seq in range(count))
+        text = "\n".join(['[batch]\nname = "many"', *jobs])
+        began = time.process_time()
+        assert "unknown field 'tagz'" in mistakes_of(tmp_path, text)[0]
+        return time.process_time() - began
+
+    secs_of(10)
+    assert secs_of(800) / secs_of(200) < 7
