@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.pasted_command import pasted_command
 from orchestrator.system_errors import refuse_exhaustion
 
 CHUNK_BYTES = 4 * 1024 * 1024
@@ -43,6 +44,11 @@ class Source:
     number: int = 0
     batch: str | None = None
     occurrence: str | None = None
+
+    @property
+    def command(self) -> str:
+        """Downloads its file, `BATCH/jobs/KEY/items.jsonl`, again."""
+        return pasted_command("collect", self.path.parent.parent.parent)
 
 
 Sources = Callable[[], Iterable[Source]]
@@ -121,7 +127,7 @@ def reading(source: Source) -> Iterator[None]:
         refuse_exhaustion(error)
         raise NotMerged(
             f"{source.job}: {source.path.name} cannot be read ({error.strerror}): run "
-            "`orchestrator collect` to download it again"
+            f"`{source.command}` to download it again"
         ) from error
 
 
@@ -135,7 +141,7 @@ def check_count(source: Source, count: int) -> None:
     if count != source.items:
         raise NotMerged(
             f"{source.job}: {source.path.name} has {count} items, but the ledger counts "
-            f"{source.items}: run `orchestrator collect` to download it again"
+            f"{source.items}: run `{source.command}` to download it again"
         )
 
 

@@ -52,6 +52,7 @@ def test_commands_that_messages_name_can_be_pasted(elsewhere: Command) -> None:
         elsewhere.run("status", "long", "--why", "job-1"),
         elsewhere.run("collect", "long"),
         elsewhere.run("verify", "dear"),
+        elsewhere.run("export", "dear", "--format", "csv"),
     ]
     found = hints("\n".join([out, err, *(text for done in said for text in (done.out, done.err))]))
     names = {shlex.split(hint)[1] for hint in found}

@@ -211,7 +211,7 @@ def _proven_runs(folder: Path) -> list[tuple[str | None, str | None]]:
     if unproven:
         raise UsageError(
             f"{', '.join(unproven[:SHOWN])}: the platform may hold more than is on disk; "
-            "`orchestrator collect` checks it again"
+            f"`{pasted_command('collect', display(folder))}` checks it again"
         )
     with LedgerReader(folder / LEDGER) as reader:
         return [

@@ -348,7 +348,7 @@ def test_items_that_differ_from_the_collected_ones_are_an_error(
         source.path.write_text('{"a":1}\n' * (1 if change == "lost" else 3))
     (tmp_path / "r").mkdir()
     plan = ResultsPlan()
-    with pytest.raises(NotMerged, match=r"^job-1: .*: run `orchestrator collect` to"):
+    with pytest.raises(NotMerged, match=r"^job-1: .*: run `orchestrator collect /.*` to"):
         write_table(lambda: [source], plan, tmp_path / "r")
 
 
