@@ -21,7 +21,7 @@ from orchestrator.scheduler.lost_start import LostStartSearch
 from orchestrator.scheduler.start_request import Answered, StartLost, StartParts, StartSender
 
 # Without a limit, a start whose answer is always lost would be sent again for ever.
-MOST_ALIKE = 3
+MOST_ALIKE = 5
 
 
 class Starter:
