@@ -8,6 +8,7 @@ password: that comes from the setting `ledger`, from `PGPASSFILE`, or from a ser
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ def write_pointer(folder: Path, address: Address, batch_id: str) -> None:
     pointer = folder / POINTER
     text = json.dumps({"url": address.url, "batch": batch_id})
     try:
-        pointer.write_text(f"{text}\n", "utf-8")
+        write_durably(pointer, f"{text}\n".encode())
     except OSError as error:
         with suppress(OSError):
             pointer.unlink(missing_ok=True)
@@ -135,3 +136,16 @@ def write_pointer(folder: Path, address: Address, batch_id: str) -> None:
         raise error_of(
             error, pointer, "written", otherwise=OutputNotWritable, advice=advice
         ) from error
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """
+    Writes a small file of a folder that gets its name later; it is on disk when this returns.
+
+    Raises:
+        OSError: as the system says.
+    """
+    # After a power failure, the folder could have its name, and the file no bytes.
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_SYNC, 0o644)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)

@@ -18,6 +18,7 @@ from orchestrator.ledger.location import (
     Location,
     configured_address,
     location_of,
+    write_durably,
     write_pointer,
 )
 from orchestrator.ledger.postgres.address import Address
@@ -183,7 +184,7 @@ def _make_mirror(folder: Path, address: Address, spec_name: str | None, spec: by
     try:
         made.mkdir(parents=True, exist_ok=True)
         if spec_name is not None and spec is not None and _is_file_name(spec_name):
-            (made / spec_name).write_bytes(spec)
+            write_durably(made / spec_name, spec)
         write_pointer(made, address, folder.name)
         with suppress(OSError):
             made.rename(folder)
