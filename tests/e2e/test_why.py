@@ -42,8 +42,8 @@ def test_status_says_what_a_job_waits_for(
     """It names the limit, while another process runs the batch."""
     with running(command, sweep("waits", 4, batch=batch, job=job, duration_secs=3600)):
         wait_until(lambda: reason in why(command, "job-4"), reason)
-        first = why(command, "job-1")
-        assert "job-1 (RUNNING) waits for run " in first
+        run = "job-1 (RUNNING) waits for run "
+        wait_until(lambda: run in why(command, "job-1"), run)
     assert "job-4 (WAITING) waits for a process: none runs the batch" in why(command, "job-4")
 
 
