@@ -21,7 +21,7 @@ def zone_of(batch: Batch) -> tzinfo:
 
 def zone_named(name: str | None) -> tzinfo:
     """
-    The time zone of this name; the machine's if there is no name.
+    The time zone with a name; without one, that of the machine.
 
     Raises:
         ZoneInfoNotFoundError, OSError, ValueError: there is no such zone.

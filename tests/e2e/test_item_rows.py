@@ -288,7 +288,7 @@ def test_job_is_skipped_when_a_source_of_what_it_needs_fails(command: Command) -
 
 
 def test_job_is_skipped_when_no_item_becomes_what_it_needs(command: Command) -> None:
-    """A key that no row has given is told; nothing waits for it forever."""
+    """A key that no row has given is named; nothing waits for it forever."""
     command.write("s.toml", BATCH + SEARCH + profiles("") + report('"profile-a-7"'))
     done = command.run("run", "s.toml", "--json")
     assert done.code == 1, done.err

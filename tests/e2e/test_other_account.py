@@ -55,7 +55,7 @@ def stranger(tmp_path: Path, command: Command) -> Iterator[Stranger]:
 
 
 def interrupted(command: Command) -> None:
-    """Leaves a batch of which two runs go on."""
+    """Leaves a batch of which two runs continue."""
     command.write("long.toml", sweep("long", jobs=2, duration_secs=600, items=1))
     process = command.start("run", "long.toml")
     log = command.folder / "output" / "long" / "latest" / "log.jsonl"

@@ -39,7 +39,7 @@ LOG = "logs sweep job-1"
     "words", ["export sweep --format csv --to -", "list --json", "schema", LOG, f"{LOG} -f"]
 )
 def test_answer_that_is_lost_is_no_success(command: Command, words: str) -> None:
-    """A table that a full disk cuts is told; a reader that leaves, such as `head`, is no error."""
+    """A table that a full disk cuts is reported; a reader that leaves is not an error."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=0, items=1))
     assert command.run("run", "sweep.toml").code == 0
     lost = replace(command, program=LOST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -40,6 +41,23 @@ def write_actor(folder: Path, name: str, code: str, **definition: Any) -> Path:
     (place / ".actor" / "actor.json").write_bytes(orjson.dumps(described))
     (place / "main.py").write_text(PRELUDE + dedent(code))
     return folder
+
+
+def write_node_actor(folder: Path, name: str) -> Path:
+    """Writes an Actor whose environment `npm` builds, and returns the folder of Actors."""
+    write_actor(folder, name, "")
+    (folder / name / "main.py").unlink()
+    (folder / name / "package.json").write_text("{}")
+    return folder
+
+
+def write_npm(folder: Path, script: str) -> str:
+    """Writes a shell script that stands for `npm`, and returns a `PATH` that finds it first."""
+    npm = folder / "npm"
+    npm.parent.mkdir()
+    npm.write_text(f"#!/bin/sh\n{script}\n")
+    npm.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
 
 
 def process_lives(pid: int) -> bool:

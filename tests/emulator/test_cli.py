@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.emulator.emulator_command import run_command, serving, start_command
-from tests.emulator.sample_actors import write_actor
+from tests.emulator.sample_actors import write_actor, write_node_actor, write_npm
 from tests.support.command import LONGEST_SECS
 
 
@@ -108,15 +108,10 @@ def test_folder_without_actors_is_said(tmp_path: Path) -> None:
 def test_interrupted_build_leaves_no_environment(tmp_path: Path) -> None:
     """SIGINT ends a build with exit code 130, and the next build begins again."""
     actors, fifo, cache = tmp_path / "actors", tmp_path / "fifo", tmp_path / "cache"
-    write_actor(actors, "hello", "")
-    (actors / "hello" / "main.py").unlink()
-    (actors / "hello" / "package.json").write_text("{}")
+    write_node_actor(actors, "hello")
     os.mkfifo(fifo)
-    npm = tmp_path / "bin" / "npm"
-    npm.parent.mkdir()
-    npm.write_text(f"#!/bin/sh\necho started > {fifo}\nexec sleep 600\n")
-    npm.chmod(0o755)
-    variables = {"PATH": f"{npm.parent}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(cache)}
+    path = write_npm(tmp_path / "bin", f"echo started > {fifo}\nexec sleep 600")
+    variables = {"PATH": path, "XDG_CACHE_HOME": str(cache)}
     words = ("build", "--actors", str(actors), "--data", str(tmp_path / "data"))
     process = start_command(*words, **variables)
     assert fifo.read_text() == "started\n"

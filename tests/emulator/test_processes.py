@@ -14,7 +14,7 @@ import pytest
 from apify_emulator.errors import BuildFailed
 from apify_emulator.processes.python_requirements import requirements_of
 from tests.emulator.caller import Caller, calling
-from tests.emulator.sample_actors import process_lives, write_actor
+from tests.emulator.sample_actors import process_lives, write_actor, write_node_actor, write_npm
 from tests.support.command import LONGEST_SECS
 
 
@@ -312,14 +312,8 @@ async def test_run_says_that_its_environment_is_being_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who waits for a READY run reads the reason in its status message and its log."""
-    actors = write_actor(tmp_path / "actors", "slow", "")
-    (actors / "slow" / "main.py").unlink()
-    (actors / "slow" / "package.json").write_text("{}")
-    npm = tmp_path / "bin" / "npm"
-    npm.parent.mkdir()
-    npm.write_text("#!/bin/sh\nexec sleep 600\n")
-    npm.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{npm.parent}:{os.environ['PATH']}")
+    actors = write_node_actor(tmp_path / "actors", "slow")
+    monkeypatch.setenv("PATH", write_npm(tmp_path / "bin", "exec sleep 600"))
     options = {"actors_dirs": (actors,), "envs_dir": tmp_path / "envs"}
     async with calling(tmp_path / "data", **options) as call:
         run = (await call("POST", "actors/local~slow/runs", waitForFinish=1)).data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -12,11 +11,11 @@ import pytest
 from apify_emulator.errors import SetupError
 from apify_emulator.stand_ins.stand_in_files import StandInRun, write_stand_in
 from tests.emulator.caller import calling
-from tests.emulator.sample_actors import write_actor
+from tests.emulator.sample_actors import write_actor, write_node_actor, write_npm
 
 
 async def test_run_whose_log_cannot_be_written_fails_alone(tmp_path: Path, envs_dir: Path) -> None:
-    """A log that cannot be written, as on a full disk, fails its run, and the emulator goes on."""
+    """A log that cannot be written, as on a full disk, fails its run and not the emulator."""
     logs = tmp_path / "data" / "logs"
     code = f"""
         import shutil
@@ -71,15 +70,10 @@ async def test_actor_may_get_another_name_while_it_is_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first run whose Actor is renamed during the build of its environment runs to its end."""
-    actors = write_actor(tmp_path / "actors", "old", "")
-    (actors / "old" / "main.py").unlink()
-    (actors / "old" / "package.json").write_text("{}")
-    npm = tmp_path / "bin" / "npm"
-    npm.parent.mkdir()
+    actors = write_node_actor(tmp_path / "actors", "old")
     built = tmp_path / "built"
-    npm.write_text(f'#!/bin/sh\n[ "$1" = start ] || until [ -e "{built}" ]; do sleep 0.05; done\n')
-    npm.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{npm.parent}:{os.environ['PATH']}")
+    script = f'[ "$1" = start ] || until [ -e "{built}" ]; do sleep 0.05; done'
+    monkeypatch.setenv("PATH", write_npm(tmp_path / "bin", script))
     options = {"actors_dirs": (actors,), "envs_dir": tmp_path / "envs"}
     async with calling(tmp_path / "data", **options) as call:
         run = (await call("POST", "actors/~old/runs", waitForFinish=0.5)).data

@@ -298,8 +298,8 @@ def refusal(
     error.had_no_effect = proves_no_effect(status, said.type)
     if isinstance(error, TransientError):
         # A date is of the platform's clock, which the machine's may differ from.
-        told = http_date(headers.get("Date"))
-        error.retry_after_secs = retry_after_secs(headers.get("Retry-After"), told)
+        sent_at = http_date(headers.get("Date"))
+        error.retry_after_secs = retry_after_secs(headers.get("Retry-After"), sent_at)
     return error
 
 
