@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tzlocal import get_localzone
-
 from orchestrator.model.batches import Batch
 
 
@@ -31,6 +29,9 @@ def zone_named(name: str | None) -> tzinfo:
 
 def _machine_zone() -> tzinfo:
     """The machine's time zone; today's offset if the name of the zone cannot be read."""
+    # `list` and `ui` need it for batches without a time zone only.
+    from tzlocal import get_localzone
+
     try:
         return get_localzone()
     except (ZoneInfoNotFoundError, OSError, ValueError):
