@@ -61,6 +61,7 @@ OUTSIDE = (
     "rich._emoji_codes",
     "rich.table",
     "tzdata.zoneinfo",
+    "tzlocal",
     "uvloop",
     "tests.support.loaded_services",
     "tests.support.two_lives",

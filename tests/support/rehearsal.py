@@ -58,13 +58,15 @@ async def _run_batches() -> None:
 
 @contextmanager
 def _kept_variables() -> Iterator[None]:
-    """Gives the environment and the variables of all modules their old values at the end."""
+    """Gives the environment and all modules their old state at the end; forgets new modules."""
     environment = dict(os.environ)
-    known: list[object] = [*sys.modules.values()]
-    modules = [vars(one) for one in known if isinstance(one, ModuleType)]
+    known: dict[str, object] = {**sys.modules}
+    modules = [vars(one) for one in known.values() if isinstance(one, ModuleType)]
     before = [(module, module.copy()) for module in modules]
     yield
     os.environ.clear()
     os.environ.update(environment)
+    for name in sys.modules.keys() - known.keys():
+        del sys.modules[name]
     for now, old in before:
         now.update({name: value for name, value in old.items() if now.get(name) is not value})
