@@ -1,7 +1,8 @@
-"""Updates the costs of the last earlier batches, and warns of their results that expire."""
+"""Looks at the last earlier batches: costs, results that expire, runs that are still live."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -14,16 +15,22 @@ from orchestrator.app.batch_folders import LEDGER, Found, display
 from orchestrator.app.clock import utc_now
 from orchestrator.app.history.series import earlier_batches
 from orchestrator.app.setup.context import BatchContext, Endpoint, client_options
+from orchestrator.errors import NotFound
 from orchestrator.event_log import LOG
 from orchestrator.ledger import LedgerReader
 from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.lock import is_held
 from orchestrator.ledger.statistics import Totals
 from orchestrator.model.batches import Batch
+from orchestrator.model.ids import RunId
+from orchestrator.pasted_command import pasted_command
 from orchestrator.report.expiry import expiry_warning
 
 BATCHES = 3
 """How many earlier batches are updated."""
+
+MOST_RUNS = 100
+"""How many runs of an earlier batch are looked at."""
 
 LONGEST_SECS = 300.0
 
@@ -32,7 +39,7 @@ async def update_earlier(
     folder: Path, endpoint: Endpoint, context: BatchContext, warnings: list[str]
 ) -> None:
     """
-    Updates the last batches of the series of a batch, while this one runs.
+    Updates the last batches of the series of a batch, and looks for their live runs, meanwhile.
 
     Args:
         folder: of the batch that runs now.
@@ -49,13 +56,37 @@ async def update_earlier(
                     if batch.plan.local != own.plan.local or is_held(found.folder):
                         continue
                     shown = display(found.folder)
-                    warning = expiry_warning(batch, totals, shown, utc_now())
-                    if warning:
-                        warnings.append(f"{shown}: {warning}")
+                    found_out = (
+                        expiry_warning(batch, totals, shown, utc_now()),
+                        await _live_warning(found.folder, batch, client),
+                    )
+                    warnings.extend(f"{shown}: {one}" for one in found_out if one)
                     if totals.cost_is_provisional:
                         await refresh_costs(found.folder, client)
                 except Exception as error:  # noqa: BLE001 - this batch runs all the same
                     LOG.warning("earlier_batch_skipped", batch=found.folder.name, error=str(error))
+
+
+async def _live_warning(folder: Path, batch: Batch, client: ApifyClient) -> str | None:
+    """A warning if runs of a batch that no process follows still cost money; None if none does."""
+    unended = await to_thread.run_sync(_unended_runs, folder)
+    live = 0
+    for run_id in unended[:MOST_RUNS]:
+        with suppress(NotFound):
+            live += not (await client.runs.get(run_id)).facts().is_terminal
+    if not live:
+        return None
+    shown = display(folder)
+    remedies = [f"`{pasted_command('abort', shown)}` aborts them"]
+    if not batch.is_done:
+        remedies.insert(0, f"`{pasted_command('resume', shown)}` continues with them")
+    least = "at least " if len(unended) > MOST_RUNS else ""
+    return f"{least}{live} of its runs are live and cost money: {', '.join(remedies)}"
+
+
+def _unended_runs(folder: Path) -> list[RunId]:
+    with LedgerReader(folder / LEDGER) as reader:
+        return reader.live_runs()
 
 
 def _last(folder: Path) -> tuple[Batch, list[Found]]:
