@@ -19,6 +19,7 @@ from orchestrator.specfile.jobs.collisions import Repeated, report_repeated_keys
 from orchestrator.specfile.jobs.item_checks import SourcesCheck
 from orchestrator.specfile.jobs.job_factory import CellMistake, JobMaker
 from orchestrator.specfile.jobs.needed_jobs import ItemTable, NeedsCheck
+from orchestrator.specfile.jobs.needed_values import NeededValuesCheck
 from orchestrator.specfile.jobs.result_columns import check_columns
 from orchestrator.specfile.jobs.sweeps import Sweep, SweepMaker
 from orchestrator.specfile.load import OUTPUT, LoadedSpec
@@ -121,6 +122,10 @@ def _jobs(
     seq = 0
     # Most specs have no needs, and the check keeps every key.
     needs = _needs_check(sweeps)
+    values_of_needs = NeededValuesCheck(
+        [sweep.merged for sweep in sweeps],
+        [sweep.merged.fields.get("name") for sweep in sweeps if sweep.rows is not None],
+    )
     sources = SourcesCheck([(sweep.merged, sweep.rows) for sweep in sweeps])
     most = loaded.spec.batch.max_jobs
     for number, sweep in enumerate(sweeps):
@@ -146,15 +151,18 @@ def _jobs(
             if needs is not None:
                 needs.add(job, sweep.merged.place("needs"))
             sources.add(job)
+            values_of_needs.add(job, number)
             if sweep.is_sound:
                 yield job
         if not is_sound or not (sweep.matrix.places or sweep.rows):
             name = sweep.merged.fields.get("name")
             sources.add_unknown(name, sweep.rows)
+            values_of_needs.add_unknown(name)
             if needs is not None:
                 needs.add_unknown(name)
     report_repeated_keys(sweeps, values, repeated, mistakes)
     mistakes.add_all(() if needs is None else needs.mistakes())
+    mistakes.add_all(values_of_needs.mistakes())
     mistakes.add_all(sources.mistakes())
     return seq
 

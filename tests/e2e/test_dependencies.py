@@ -59,16 +59,22 @@ def test_job_gets_the_results_of_the_jobs_that_it_needs(
 
 
 def test_items_in_a_table_are_no_part_of_an_input(command: Command) -> None:
-    """The job that needs them says which setting of the other one helps."""
+    """Which setting helps is said before the first start; of a job that an item makes, later."""
     needing = 'name = "all"\nneeds = ["collect-1"]\n'
     needing += "input = { rows = '{{ needs[\"collect-1\"].items }}' }\n"
-    command.write("s.toml", spec(needing, SOURCE.replace("{ output", '{ format = "csv", output')))
+    source = SOURCE.replace("{ output", '{ format = "csv", output')
+    said = 'keeps its items as csv, which an input cannot have: set collect.format = "jsonl"'
+    command.write("s.toml", spec(needing, source))
+    done = command.run("run", "s.toml")
+    assert (done.code, said in done.err) == (2, True), done.err
+
+    first = 'name = "list"\ninput = { duration_secs = 0.01, items = 1, item = { n = 1 } }'
+    rows = 'matrix = { rows = { needs = "list", fields = ["n"] } }'
+    source = source.replace("matrix = { n = [1, 2] }", rows)
+    command.write("s.toml", spec(first, source, needing))
     done = command.run("run", "s.toml", "--json")
-    assert done.code == 1
-    assert (
-        'keeps its items as csv, which an input cannot have: set collect.format = "jsonl"'
-        in (lines(done)["all"]["error"])
-    )
+    assert done.code == 1, done.err
+    assert said in lines(done)["all"]["error"]
 
 
 def test_ledger_is_opened_once_for_each_phase(command: Command) -> None:

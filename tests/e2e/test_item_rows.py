@@ -224,7 +224,7 @@ def test_forgotten_jobs_do_not_end_a_batch_in_silence(command: Command) -> None:
 IMPOSSIBLE = {
     "no source": ('"search-*"', '"find-*"', "no job has a key like 'find-*'"),
     "taken name": ('q = "q"', 'source = "q"', "source is the key of the job that made the item"),
-    "condition": ('"index" }', '"index" }, where = "index >"', "is not a valid template"),
+    "condition": ('"index" }', '"index" }, where = "index >"', "is not valid: unexpected end"),
     "key": ("profile-{{ q }}-{{ n }}", "profile", "must use one of n, q, source"),
     "crossed": ("[jobs.matrix]", "[jobs.matrix]\nx = [1]", "does not go with rows that are items"),
     "no actor": (f"{ACTOR}input", "input", "needs actor or task"),

@@ -19,9 +19,8 @@ from orchestrator.scheduler.decide.dependencies import Dependencies
 from orchestrator.scheduler.decide.item_needs import ItemNeeds
 from orchestrator.scheduler.decide.lane import QueuedJob
 from orchestrator.specfile.jobs.needed_jobs import KeyIndex, is_pattern, makers_of
+from orchestrator.specfile.jobs.needed_values import FACTS, READABLE, no_items_in_input
 from orchestrator.system_errors import refuse_exhaustion
-
-FACTS = ("run_id", "dataset_id", "store_id", "output", "items")
 
 
 def needs_of(
@@ -154,11 +153,8 @@ def _all(tables: Sequence[Table], name: str) -> list[Any]:
 
 
 def _items(folder: Path, query: ItemsQuery) -> list[Any]:
-    if query.format not in ("json", "jsonl"):
-        raise InputRejected(
-            f"{folder.name} keeps its items as {query.format}, which an input cannot have: set "
-            'collect.format = "jsonl"'
-        )
+    if query.format not in READABLE:
+        raise InputRejected(f"{folder.name} {no_items_in_input(query.format)}")
     body = _read(folder / items_name(query))
     if query.format == "json":
         return list(read_json(body))

@@ -180,13 +180,13 @@ class Names:
     The names that the templates of a job can use.
 
     Attributes:
-        known: of parameters.
+        known: of parameters; None while some of them are not known.
         env: the environment.
         unkept: those that are no longer known when a secret is rendered.
         unnamed: columns of data whose names templates cannot use.
     """
 
-    known: Collection[str]
+    known: Collection[str] | None
     env: Mapping[str, str]
     unkept: Collection[str] = ()
     unnamed: Collection[str] = ()
@@ -199,7 +199,7 @@ class Names:
                     f"unknown name {name!r}; of the column {show(column)}, set columns = "
                     f"{{ {name} = {show(column)} }}"
                 )
-        return unknown(name, self.known, "name")
+        return unknown(name, self.known or (), "name")
 
 
 def check_templates(merged: Merged, names: Names) -> Found:
@@ -238,7 +238,8 @@ def _wrong_with(text: str, names: Names, late: Collection[str], *, is_input: boo
     except TemplateMistake as mistake:
         yield str(mistake)
         return
-    for wrong in sorted(template.names - set(names.known) - set(late)):
+    known = template.names - {"needs"} if names.known is None else set(names.known)
+    for wrong in sorted(template.names - known - set(late)):
         if wrong == "needs":
             yield 'is used, but the job has no needs: set needs = ["KEY"]'
         else:

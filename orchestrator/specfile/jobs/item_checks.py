@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from orchestrator.model.jobs import Job
 from orchestrator.specfile.diagnostics import unknown
+from orchestrator.specfile.jobs.checks import rendered_part
 from orchestrator.specfile.jobs.defaults import Merged
 from orchestrator.specfile.jobs.needed_jobs import may_match
 from orchestrator.specfile.model import ExpectTable
@@ -19,7 +20,9 @@ from orchestrator.specfile.sweep.matrix import (
     fields_of,
     row_names,
 )
+from orchestrator.specfile.templates.filters import why_no_text
 from orchestrator.specfile.templates.template import TemplateMistake, compile_template, is_template
+from orchestrator.specfile.templates.trees import templates_in
 from orchestrator.specfile.text.positions import Path as FieldPath
 
 Found = Iterator[tuple[FieldPath, str]]
@@ -41,12 +44,13 @@ def check_item_rows(merged: Merged, matrix: MatrixTable | None) -> Found:
     if rows is None or matrix is None:
         return
     place = (*merged.path, "matrix")
-    others = [
-        *(name for name in ("zip", "include", "exclude", "sample") if getattr(matrix, name)),
-        *(matrix.__pydantic_extra__ or {}),
-    ]
-    for name in others:
-        yield (*place, name), "does not go with rows that are items; use where to leave some out"
+    for name in ("zip", "include", "exclude", "sample"):
+        if getattr(matrix, name):
+            cure = "; use where to leave some out" if name in ("exclude", "sample") else ""
+            yield (*place, name), f"does not go with rows that are items{cure}"
+    for name in matrix.__pydantic_extra__ or {}:
+        cure = "give each value a [[jobs]] table of its own"
+        yield (*place, name), f"does not go with rows that are items; {cure}"
     for name in fields_of(rows):
         if name in WORDS:
             cure = f'give the field another name: fields = {{ NAME = "{name}" }}'
@@ -81,9 +85,22 @@ def _unfit_fields(merged: Merged, rows: ItemRowsTable) -> Found:
             )
     if "name" in fields and not _names_in(fields["name"]) & names:
         yield merged.place("name"), f"must use one of {', '.join(sorted(names))}: keys must differ"
+    if rows.chunk is not None:
+        yield from _lists_in_texts(merged, list(fields_of(rows)))
     expect: ExpectTable | None = fields.get("expect")
     if expect is not None and expect.max_drop is not None:
         yield merged.place("expect", "max_drop"), "does not go with rows that are items"
+
+
+def _lists_in_texts(merged: Merged, lists: Sequence[str]) -> Found:
+    """The texts of which a list would be a part: each job would fail, after its source has run."""
+    # Imported late: most specs have no chunks of items.
+    from orchestrator.specfile.templates.uses import joins_list
+
+    for name, value in merged.fields.items():
+        for path, text in templates_in(rendered_part(name, value)):
+            if _names_in(text) and joins_list(text, lists):
+                yield merged.place(name, *path), why_no_text([])
 
 
 def _names_in(text: object) -> set[str]:

@@ -171,7 +171,9 @@ def may_match(pattern: str, name: str | None) -> bool:
         return fnmatchcase(name, pattern)
     # Up to the first part that can be anything, both must agree.
     one, other = re.split(r"[*?[]", pattern)[0], name.partition("{{")[0]
-    return one.startswith(other) or other.startswith(one)
+    if is_pattern(pattern):
+        return one.startswith(other) or other.startswith(one)
+    return one.startswith(other) and pattern.endswith(name.rpartition("}}")[2])
 
 
 def _circle(edges: dict[tuple[str, ...], set[tuple[str, ...]]]) -> list[tuple[str, ...]]:

@@ -92,14 +92,15 @@ class SweepMaker:
         found += self._of_matrix(place, made.found)
         # Without all names, each use of a missing one would be reported as a mistake.
         has_names = made.is_whole and place not in loaded.flaws
-        if has_names and not loaded.has_flaw(("params",), (*place, "rows"), (*place, "include")):
-            names = Names(
-                known=[*self._values, *matrix.names],
-                env=self._env,
-                unkept=matrix.unkept,
-                unnamed=made.unnamed,
-            )
-            found += check_templates(merged, names)
+        if loaded.has_flaw(("params",), (*place, "rows"), (*place, "include")):
+            has_names = False
+        names = Names(
+            known=[*self._values, *matrix.names] if has_names else None,
+            env=self._env,
+            unkept=matrix.unkept,
+            unnamed=made.unnamed,
+        )
+        found += check_templates(merged, names)
         self._mistakes.add_all(found)
         # Fields are those of the table and of the defaults.
         wrong = [*loaded.flaws_in(merged.path), *loaded.flaws_in(("defaults",))]

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from jinja2 import ChainableUndefined
 
-from orchestrator.specfile.templates.sandbox import Sandbox, compile_expressions
+from orchestrator.specfile.templates.sandbox import LITERAL_HINT, Sandbox, compile_expressions
 from orchestrator.specfile.templates.template import TemplateMistake, is_template
 
 Condition = Callable[[Mapping[str, Any]], bool]
@@ -69,11 +69,16 @@ def compile_condition(text: str) -> Condition:
     inner = text.strip()
     if is_template(inner):
         inner = inner.removeprefix("{{").removesuffix("}}").strip()
-    whole = f"{{{{ true if ({inner}) else false }}}}"
+    # Alone first: a mistake in it must not speak of what stands around it here.
+    alone, whole = f"{{{{ {inner} }}}}", f"{{{{ true if ({inner}) else false }}}}"
     try:
+        compile_expressions(alone, ItemSandbox)
         render = compile_expressions(whole, ItemSandbox).render
     except TemplateMistake as mistake:
-        raise TemplateMistake(str(mistake).replace(repr(whole), repr(text))) from mistake
+        said = str(mistake).replace(repr(alone), repr(text)).replace(repr(whole), repr(text))
+        said = said.removesuffix(LITERAL_HINT).replace("is not a valid template", "is not valid")
+        said = said.replace("unexpected '}}'", "unexpected end").replace("'}}'", "the end")
+        raise TemplateMistake(said) from mistake
 
     def holds(item: Mapping[str, Any]) -> bool:
         try:

@@ -36,12 +36,17 @@ def as_text(value: object) -> object:
         ValueError: it is a list or a table.
     """
     if value.__class__ in NOT_TEXT:
-        joined = "" if isinstance(value, Mapping) else "{{ NAME | join(', ') }} or "
-        raise ValueError(
-            f"{show(value)} cannot be a part of a text; write {{{{ NAME }}}} alone to pass it as "
-            f"it is, or {joined}{{{{ NAME | json }}}} for a text"
-        )
+        raise ValueError(why_no_text(value))
     return value
+
+
+def why_no_text(value: object) -> str:
+    """The sentence for a list or a table that is no part of a text."""
+    joined = "" if isinstance(value, Mapping) else "{{ NAME | join(', ') }} or "
+    return (
+        f"{show(value)} cannot be a part of a text; write {{{{ NAME }}}} alone to pass it as it "
+        f"is, or {joined}{{{{ NAME | json }}}} for a text"
+    )
 
 
 def objects(value: object, field: str) -> list[dict[str, object]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 import orjson
@@ -41,6 +42,16 @@ BORROWED_FILTERS = (
 )  # fmt: skip
 TEXT_FILTERS = ("capitalize", "lower", "string", "title", "trim", "upper")
 """Borrowed ones that make a text of any value."""
+OWN_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "objects": objects,
+    "slug": slug,
+    "json": to_json,
+    "quote": to_quoted,
+    "replace": replace,
+    "join": join,
+    "round": rounded,
+    "days": days,
+}
 TO_TEXT = "\0text"
 """The filter of what `~` joins; no template can write its name."""
 EXPRESSION = re.compile(r"\{\{-?\s*[\w'\"(\[-][^{}]*\}\}")
@@ -49,6 +60,10 @@ LITERAL_HINT = "; write {{ '{{' }} for braces in a text, or keep the text in a f
 BORROWED_TESTS = ("defined", "none", "odd", "even")
 LISTS = (list, tuple)
 FAULTS = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError)
+WORDS_OF_TYPES = {"str": "a text", "int": "a number", "float": "a number", "bool": "true or false",
+                  "list": "a list", "dict": "a table", "NoneType": "null"}  # fmt: skip
+NO_VALUE = re.compile(r".* has no (?:attribute|element) (.+)", re.DOTALL)
+UNLIKE = re.compile(r"'(\S+)' not supported between instances of '(\w+)' and '(\w+)'")
 
 
 def compile_expressions(text: str, kind: type[Sandbox] | None = None) -> Template:
@@ -95,7 +110,8 @@ def _guarded(
         try:
             value = produce(values)
         except FAULTS as error:
-            raise TemplateMistake(f"{_shown(text)} cannot be rendered: {error}") from error
+            said = _in_words(str(error))
+            raise TemplateMistake(f"{_shown(text)} cannot be rendered: {said}") from error
         except (RecursionError, MemoryError) as error:
             raise TemplateMistake(f"{_shown(text)} cannot be rendered: it is too large") from error
         if isinstance(value, Undefined):
@@ -105,6 +121,17 @@ def _guarded(
         return value
 
     return render
+
+
+def _in_words(said: str) -> str:
+    """What Python and Jinja2 say of values, in the words of a spec."""
+    if found := NO_VALUE.fullmatch(said):
+        return f"{found[1]} has no value"
+    if found := UNLIKE.fullmatch(said):
+        one, other = (WORDS_OF_TYPES.get(name, name) for name in found.groups()[1:])
+        cure = "; the filters int, float and string change a type"
+        return f"{found[1]} cannot compare {one} with {other}{cure}"
+    return said
 
 
 def _check(text: str, tree: nodes.Template) -> None:
@@ -117,12 +144,23 @@ def _check(text: str, tree: nodes.Template) -> None:
     for node in tree.find_all(nodes.Filter):
         if node.name not in known:
             raise TemplateMistake(unknown(node.name, known, "filter"))
+        if node.name in OWN_FILTERS and not (node.dyn_args or node.dyn_kwargs):
+            _check_arguments(node)
     named = _env_names(tree)
     used = sum(1 for node in tree.find_all(nodes.Name) if node.name == "env")
     # Some use of env is not a name: `env` as a whole would give away every secret.
     # Nor is a spelling that a search in the stored input does not find: no message redacts it.
     if used > len(named) or not variables_in(orjson.dumps(text)).issuperset(named):
         raise TemplateMistake("env is used as env.NAME, one variable at a time")
+
+
+def _check_arguments(node: nodes.Filter) -> None:
+    """Checks the number and names of the arguments of a filter of ours."""
+    try:
+        named = {str(pair.key): pair.value for pair in node.kwargs}
+        signature(OWN_FILTERS[node.name]).bind(node.node, *node.args, **named)
+    except TypeError as error:
+        raise TemplateMistake(f"the filter {node.name}: {error}") from error
 
 
 def _refuse_joined_lists(tree: nodes.Template) -> None:
@@ -152,6 +190,11 @@ def _lone(
         return context.vars["result"]
 
     return evaluate
+
+
+def parsed(text: str) -> nodes.Template:
+    """The tree of a template that is valid."""
+    return _environment(Sandbox).parse(text)
 
 
 def _env_names(tree: nodes.Template) -> list[str]:
@@ -255,16 +298,6 @@ def _made(kind: type[Sandbox]) -> Sandbox:
     environment.globals.clear()
     environment.filters = {name: FILTERS[name] for name in BORROWED_FILTERS}
     environment.filters |= {name: _of_text(FILTERS[name]) for name in TEXT_FILTERS}
-    environment.filters |= {
-        TO_TEXT: as_text,
-        "objects": objects,
-        "slug": slug,
-        "json": to_json,
-        "quote": to_quoted,
-        "replace": replace,
-        "join": join,
-        "round": rounded,
-        "days": days,
-    }
+    environment.filters |= {TO_TEXT: as_text, **OWN_FILTERS}
     environment.tests = {name: TESTS[name] for name in BORROWED_TESTS}
     return environment

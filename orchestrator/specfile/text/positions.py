@@ -75,21 +75,27 @@ class Positions:
     def _header(self, place: int) -> Path:
         is_array = self._text.startswith("[[", self._at)
         self._at += 2 if is_array else 1
-        path = self._resolved(self._key())
+        path = self._resolved(self._key(), place)
         self._at += 2 if is_array else 1
         if is_array:
             index = self._tables.get(path, 0)
             self._tables[path] = index + 1
             self._places.setdefault(path, place)
             path = (*path, index)
-        self._places.setdefault(path, place)
+        # A header may have come before that of a table around it, and stood for that one too.
+        self._places[path] = place
         return path
 
-    def _resolved(self, key: list[str]) -> Path:
-        """A header's key, with the index of the last table of each array on its path."""
+    def _resolved(self, key: list[str], place: int) -> Path:
+        """
+        A header's key, with the index of the last table of each array on its path.
+
+        The tables on its path begin there, unless they have begun before.
+        """
         path: Path = ()
         for part in key[:-1]:
             path = (*path, part)
+            self._places.setdefault(path, place)
             if path in self._tables:
                 path = (*path, self._tables[path] - 1)
         return (*path, key[-1])

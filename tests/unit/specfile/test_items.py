@@ -149,8 +149,13 @@ def test_condition_takes_a_missing_field_as_false(
 @pytest.mark.parametrize(
     ("text", "item", "message"),
     [
-        ("price >", {}, "'price >' is not a valid template"),
-        ("price > 10", {"price": "12"}, "'price > 10' cannot be rendered: '>' not supported"),
+        ("price >", {}, "'price >' is not valid: unexpected end"),
+        ("price > 10)", {}, "'price > 10)' is not valid: unexpected ')'"),
+        (
+            "price > 10",
+            {"price": "12"},
+            "'price > 10' cannot be rendered: > cannot compare a text with a number; the filters",
+        ),
         ("range(3)", {}, "functions and methods cannot be called"),
     ],
 )

@@ -246,3 +246,109 @@ def test_mistake_in_each_of_many_tables_is_found_in_linear_time(tmp_path: Path) 
 
     secs_of(10)
     assert secs_of(800) / secs_of(200) < 7
+
+
+NEEDING = """\
+[batch]
+name = "b"
+[[jobs]]
+name = "one-{{ n }}"
+actor = "a/b"
+matrix = { n = [1, 2] }
+[[jobs]]
+name = "csv"
+actor = "a/b"
+collect = { format = "csv", output = true }
+[[jobs]]
+name = "detail-{{ url }}"
+actor = "a/b"
+matrix = { rows = { needs = "one-*", fields = ["url"] } }
+[[jobs]]
+name = "last"
+actor = "a/b"
+needs = ["one-*", "csv", "detail-*"]
+input = { v = VALUE }
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("{{ needs['two'].run_id }}", "unknown needed job 'two'"),
+        ("{{ needs['two-*'].run_id }}", "unknown needed job 'two-*'; known here"),
+        ("{{ needs.csv.dataset }}", "unknown value of needs.csv 'dataset'; did you mean"),
+        ("{{ needs['one-1'].output }}", "one-1 keeps no output record; set collect.output = true"),
+        ("{{ needs['one-*'].output }}", "one-1 keeps no output record; set collect.output = true"),
+        ("{{ needs.csv.items }}", "csv keeps its items as csv, which an input cannot have"),
+        ("of {{ needs['one-1'].items }}", "a list cannot be a part of a text"),
+        ("of {{ needs['one-*'].run_id }}", "a list cannot be a part of a text"),
+        ("of {{ needs['detail-*'].run_id }}", "a list cannot be a part of a text"),
+        ("of {{ needs['one-1'] }}", "a table cannot be a part of a text"),
+        ("of {{ needs }}", "a table cannot be a part of a text"),
+    ],
+)
+def test_value_that_no_needed_job_has_is_found_before_the_first_start(
+    tmp_path: Path, value: str, message: str
+) -> None:
+    """What an input takes of needed jobs is checked while it has cost nothing."""
+    (said,) = mistakes_of(tmp_path, NEEDING.replace("VALUE", f'"{value}"'))
+    assert message in said
+    assert said.startswith("spec.toml:19:11: jobs[3].input.v: ")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{{ needs['one-1'].items }}",
+        "of {{ needs['one-1'].items | length }} and {{ needs['one-*'].run_id | join(' ') }}",
+        "of {{ needs['one-1'].items[0].url }}",
+        "{{ needs['one-7'].run_id | default('none') }}",
+        "{{ needs['one-7'].run_id if needs['one-7'] is defined else 3 }}",
+        "{{ needs['detail-7'].run_id }}",
+        "{{ needs['o' ~ 'ne-1'].run_id }}",
+        "{{ needs.csv.output.anything }} {{ needs.csv.output }}",
+        "{{ needs['detail-*'].items }}",
+    ],
+)
+def test_value_that_needed_jobs_may_have_is_no_mistake(tmp_path: Path, value: str) -> None:
+    """What only the results can tell, or a default stands for, is left for the start of the job."""
+    assert mistakes_of(tmp_path, NEEDING.replace("VALUE", f'"{value}"')) == []
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        'input = { v = "see {{ url }}" }',
+        "input = { v = \"see {{ url | objects('url') }}\" }",
+        'tags = ["t-{{ url }}"]',
+    ],
+)
+def test_chunk_in_a_text_is_found_before_the_first_start(tmp_path: Path, field: str) -> None:
+    """The parameters of chunks of items are lists, whatever the items are."""
+    text = (
+        f'{JOB}[[jobs]]\nname = "d-{{{{ chunk }}}}"\nactor = "a/b"\n{field}\n'
+        'matrix = { rows = { needs = "j", fields = ["url"], chunk = 5 } }\n'
+    )
+    (said,) = mistakes_of(tmp_path, text)
+    assert "a list cannot be a part of a text" in said
+    fit = text.replace("{{ url }}", "{{ url | join }} of {{ chunk }}").replace("see ", "")
+    assert mistakes_of(tmp_path, fit) == []
+
+
+def test_need_of_a_key_that_a_table_of_items_cannot_make_is_a_mistake(tmp_path: Path) -> None:
+    """`detail` names no job of `detail-{{ url }}`: it would be skipped when all others have run."""
+    needed = NEEDING.replace("input = { v = VALUE }\n", "").replace('"detail-*"', '"detail"')
+    (said,) = mistakes_of(tmp_path, needed)
+    assert said == "spec.toml:18:1: jobs[3].needs: last needs 'detail', but no job has that key"
+
+
+def test_mistake_in_a_template_is_reported_beside_one_in_the_data(tmp_path: Path) -> None:
+    """A template that is not valid, or calls a filter wrongly, needs no parameter to be one."""
+    text = SWEEP + (
+        'input = { a = "{{ n", b = "{{ n | objects }}" }\n'
+        'matrix = { n = { file = "none.csv", column = "n" } }\n'
+    )
+    wrong = "\n".join(mistakes_of(tmp_path, text))
+    assert "none.csv: no such file" in wrong
+    assert "jobs[0].input.a: '{{ n' is not a valid template" in wrong
+    assert "jobs[0].input.b: the filter objects: missing a required argument: 'field'" in wrong

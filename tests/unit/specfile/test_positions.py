@@ -131,3 +131,12 @@ def test_any_text_is_read_to_an_end(text: str) -> None:
 def test_path_is_shown_as_in_toml() -> None:
     """Names that need quotes have them."""
     assert shown_path(("jobs", 2, "matrix", "a b", 0)) == 'jobs[2].matrix."a b"[0]'
+
+
+def test_table_that_only_a_header_below_it_names_begins_there() -> None:
+    """A table without a header of its own has the place of the first one that names it."""
+    places = Positions("[pool.shop]\nn = 1\n[[jobs]]\n[jobs.colect.x]\n[b.c]\n[b]\n")
+    assert places.find(("pool",)) == (1, 1)
+    assert places.find(("jobs", 0, "colect")) == (4, 1)
+    assert places.find(("b",)) == (6, 1)
+    assert places.find(("b", "c")) == (5, 1)
