@@ -108,6 +108,29 @@ def days(text: str) -> float:
     raise argparse.ArgumentTypeError(f"expected a number of days from 0, found {text!r}")
 
 
+def run_id(text: str) -> str:
+    """The id of a run, or its address in the Console or the API, for argparse."""
+    # Its patterns are needed by few options.
+    from orchestrator.specfile.resource_addresses import is_address, run_at
+
+    found = run_at(text) if is_address(text) else text
+    if found is None:
+        raise argparse.ArgumentTypeError(f"expected the id or address of a run, found {text!r}")
+    return found
+
+
+def task_name(text: str) -> str:
+    """The id or name of a task, or its address in the Console or the API, for argparse."""
+    from orchestrator.specfile.resource_addresses import is_address, resource_at
+
+    kind, name = (resource_at(text) or (None, "")) if is_address(text) else ("task", text)
+    if kind != "task":
+        raise argparse.ArgumentTypeError(
+            f"expected the id, name or address of a task, found {text!r}"
+        )
+    return name
+
+
 def cron_text(text: str) -> str:
     """Cron notation, for argparse."""
     # CronSim is needed by this option only.

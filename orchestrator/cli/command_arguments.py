@@ -18,7 +18,9 @@ from orchestrator.cli.argument_values import (
     one_day,
     pair,
     positive,
+    run_id,
     span_of_days,
+    task_name,
 )
 from orchestrator.cli.emulator import add_emulator_commands
 from orchestrator.cli.shared_options import (
@@ -68,8 +70,12 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
         "a batch of runs that other programs started",
         "starts nothing; waits for the end of each run",
     )
-    group.add_argument("--runs", metavar="ID", nargs="+", help="these runs")
-    group.add_argument("--task", metavar="T", help="runs of a task: its id, or me/my-task")
+    group.add_argument(
+        "--runs", metavar="ID", type=run_id, nargs="+", help="these runs: their ids or addresses"
+    )
+    group.add_argument(
+        "--task", metavar="T", type=task_name, help="runs of a task: its id, address, or me/my-task"
+    )
     group.add_argument(
         "--last",
         metavar="AGE",
@@ -127,7 +133,12 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 
 def add_import_run(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("run_id", metavar="RUN_ID", help="the id of a run")
+    parser.add_argument(
+        "run_id",
+        metavar="RUN_ID",
+        type=run_id,
+        help="the id of a run, or its address in the Console",
+    )
     add_output(parser)
     parser.set_defaults(on_signal="leave")
 

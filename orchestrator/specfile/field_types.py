@@ -25,6 +25,7 @@ from orchestrator.model.ages import age_secs
 from orchestrator.model.schedule import check_schedule
 from orchestrator.specfile.diagnostics import show
 from orchestrator.specfile.durations import Duration
+from orchestrator.specfile.resource_addresses import ResourceKind, is_address, resource_at
 from orchestrator.specfile.templates.template import is_template
 
 EventType = Literal[
@@ -43,19 +44,6 @@ EventType = Literal[
 ]
 FailedStatus = Literal["FAILED", "TIMED-OUT", "ABORTED", "REJECTED"]
 MEMORY_SIZES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
-
-
-NAME = r"([\w.~-]+)"
-REST = r"(?:[/?#].*)?"
-CONSOLE = r"https?://console\.apify\.com/(?:organization/[^/]+/)?"
-ADDRESSES = (
-    ("task", re.compile(rf"{CONSOLE}(?:actors/)?tasks/{NAME}{REST}", re.ASCII)),
-    ("actor", re.compile(rf"{CONSOLE}actors/{NAME}{REST}", re.ASCII)),
-    ("task", re.compile(rf"https?://api\.apify\.com/v2/actor-tasks/{NAME}{REST}", re.ASCII)),
-    ("actor", re.compile(rf"https?://api\.apify\.com/v2/act(?:or)?s/{NAME}{REST}", re.ASCII)),
-    ("actor", re.compile(rf"https?://(?:www\.)?apify\.com/{NAME}/{NAME}{REST}", re.ASCII)),
-)
-"""The addresses of Actors and tasks in the Console, the API and the Store."""
 
 
 class Table(BaseModel):
@@ -109,17 +97,17 @@ def _task(value: Any) -> Any:
     return _without_address(value, "task")
 
 
-def _without_address(value: Any, wanted: str) -> Any:
+def _without_address(value: Any, wanted: ResourceKind) -> Any:
     """The id or name in the address of an Actor or a task; any other value as it is."""
-    if not isinstance(value, str) or "://" not in value or is_template(value):
+    if not isinstance(value, str) or not is_address(value) or is_template(value):
         return value
-    for kind, pattern in ADDRESSES:
-        if found := pattern.fullmatch(value):
-            name = "/".join(found.groups()).replace("~", "/")
-            if kind != wanted:
-                raise ValueError(f'is the address of a {kind}; write {kind} = "{name}"')
-            return name
-    raise ValueError(f'must be an id or "owner/name", found {show(value)}')
+    found = resource_at(value)
+    if found is None:
+        raise ValueError(f'must be an id or "owner/name", found {show(value)}')
+    kind, name = found
+    if kind != wanted:
+        raise ValueError(f'is the address of a {kind}; write {kind} = "{name}"')
+    return name
 
 
 def _resource(value: str) -> str:

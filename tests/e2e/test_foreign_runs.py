@@ -28,6 +28,30 @@ def test_runs_that_someone_else_started_become_a_batch(
     assert command.run("status", "theirs").code == 0
 
 
+def test_addresses_of_runs_and_tasks_name_them(command: Command, platform: ServedPlatform) -> None:
+    """What people copy from the Console or the API is as good as an id."""
+    task = platform.post("/actor-tasks", {"actId": "orchestrator~simulated", "name": "linked"})[
+        "id"
+    ]
+    given = {"duration_secs": 0.01, "items": 1}
+    runs = [platform.post(f"/actor-tasks/{task}/runs", given)["id"] for _ in range(3)]
+    addresses = (
+        f"https://console.apify.com/view/runs/{runs[0]}",
+        f"https://console.apify.com/organization/x1/actors/tasks/{task}/runs/{runs[1]}#log",
+        f"https://api.apify.com/v2/actor-runs/{runs[2]}?format=json",
+    )
+    done = command.run("collect", "--runs", *addresses, "--name", "linked", "--json")
+    assert done.code == 0, done.err
+    assert {path.name for path in (Path(done.json["folder"]) / "jobs").iterdir()} == set(runs)
+    assert command.run("import", addresses[1]).out == command.run("import", runs[1]).out
+    page = f"https://console.apify.com/actors/tasks/{task}/input"
+    done = command.run("collect", "--task", page, "--last", "24h", "--name", "linked", "--json")
+    assert (done.code, done.json["jobs"]["SUCCEEDED"]) == (0, 3), done.err
+    for words in (("import", page), ("collect", "--runs", page, "--name", "linked")):
+        done = command.run(*words)
+        assert (done.code, "expected the id or address of a run" in done.err) == (2, True)
+
+
 def test_live_run_is_followed_to_its_end(command: Command, platform: ServedPlatform) -> None:
     """Its items are whole then; a run that failed is a failed job."""
     runs = [

@@ -9,8 +9,6 @@ from orchestrator.errors import NotAuthorized, PermanentError, UsageError
 from orchestrator.event_log import LOG
 from orchestrator.model.batches import Batch
 
-AWAY_SECS = 12.0
-
 
 async def check_account(folder: Path, batch: Batch, context: BatchContext) -> None:
     """
@@ -22,7 +20,7 @@ async def check_account(folder: Path, batch: Batch, context: BatchContext) -> No
     """
     if batch.account is None or batch.plan.local is not None:
         return
-    async with connected_client(None, context, away_secs=AWAY_SECS) as client:
+    async with connected_client(None, context) as client:
         try:
             account = (await client.account.get()).id
         except NotAuthorized:

@@ -24,6 +24,7 @@ from orchestrator.app.clock import utc_now
 from orchestrator.app.outputs.object_store import check_remote
 from orchestrator.app.publishing import publish
 from orchestrator.app.setup.context import (
+    ASKING_AWAY_SECS,
     BatchContext,
     Endpoint,
     client_options,
@@ -48,9 +49,6 @@ from orchestrator.ledger.store import BatchMade, LeaseLost
 from orchestrator.model.batches import LOCAL, Batch, BatchState
 from orchestrator.model.jobs import Job, demand_of
 from orchestrator.platform_address import root_of
-
-PREFLIGHT_AWAY_SECS = 12.0
-"""How long a platform that is away is waited for before the first start."""
 
 EARLIER_SECS = 10.0
 """How long the update of earlier batches may continue after the batch has ended."""
@@ -282,7 +280,7 @@ async def _preflight(
     has_budget = plan.max_cost_usd is not None
     patience = context.settings.platform_away_secs if context.waits_for_platform else 0.0
     until = anyio.current_time() + patience
-    async with ApifyClient(replace(options, away_secs=PREFLIGHT_AWAY_SECS)) as client:
+    async with ApifyClient(replace(options, away_secs=ASKING_AWAY_SECS)) as client:
         while True:
             try:
                 room = await check_before_start(

@@ -14,7 +14,6 @@ from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import NotAuthorized, PermanentError, PlatformError
 from orchestrator.model.money import money
 
-AWAY_SECS = 12.0
 NEARLY_USED = Decimal("0.9")
 PERMISSION = "give the token the permission to read the account, if limits should be known"
 EXACT = timedelta(seconds=30)
@@ -29,7 +28,7 @@ async def check_account(context: BatchContext) -> list[Finding]:
     The settings must have a token.
     """
     url = context.settings.api_base_url
-    async with connected_client(None, context, away_secs=AWAY_SECS) as client:
+    async with connected_client(None, context) as client:
         try:
             account = await client.account.get()
         except NotAuthorized as error:

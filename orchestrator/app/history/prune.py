@@ -182,7 +182,9 @@ async def delete_storages(folder: Path, context: BatchContext) -> int:
                 await client.storages.delete_store(StoreId(store_id))
 
     async with (
-        connected_client(batch.plan.local, context) as client,
+        connected_client(
+            batch.plan.local, context, away_secs=context.settings.platform_away_secs
+        ) as client,
         anyio.create_task_group() as deletions,
     ):
         for dataset_id, store_id in runs:

@@ -18,7 +18,7 @@ import anyio
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.models import Run
 from orchestrator.app.batch.creation import new_mark
-from orchestrator.app.batch.lifecycle import PREFLIGHT_AWAY_SECS, Result, follow_batch
+from orchestrator.app.batch.lifecycle import Result, follow_batch
 from orchestrator.app.batch_folders import LEDGER, batches, new_folder, new_id
 from orchestrator.app.publishing import publish
 from orchestrator.app.setup.context import BatchContext, connected_client
@@ -75,7 +75,7 @@ async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
         occurrence=now,
         triggered_by=Trigger.COLLECT,
     )
-    async with connected_client(None, context, away_secs=PREFLIGHT_AWAY_SECS) as client:
+    async with connected_client(None, context) as client:
         runs = await _runs(client, request, now)
     with new_folder(settings.output, batch.name, batch.id) as prepared, BatchLock(prepared) as lock:
         with made_ledger(prepared / LEDGER):

@@ -53,7 +53,9 @@ async def verify_online(
         reports = (report for report in reader.reports() if _is_checked(report, selection))
         at_once = downloads_at_once(context.settings, batch)
         async with (
-            connected_client(batch.plan.local, context) as client,
+            connected_client(
+                batch.plan.local, context, away_secs=context.settings.platform_away_secs
+            ) as client,
             anyio.create_task_group() as tasks,
         ):
             for number in range(at_once):

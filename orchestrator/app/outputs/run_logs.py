@@ -45,7 +45,9 @@ async def log_of(folder: Path, key: str, context: BatchContext) -> AsyncGenerato
         return
     await check_account(folder, batch, context)
     async with (
-        connected_client(batch.plan.local, context) as client,
+        connected_client(
+            batch.plan.local, context, away_secs=context.settings.platform_away_secs
+        ) as client,
         client.runs.stream_log(report.run_id, follow=True) as download,
     ):
         async for piece in download.chunks():
@@ -71,7 +73,9 @@ async def logs_to_the_end(folder: Path, key: str, context: BatchContext) -> Asyn
                     yield piece
             return
         await check_account(folder, batch, context)
-        async with connected_client(batch.plan.local, context) as client:
+        async with connected_client(
+            batch.plan.local, context, away_secs=context.settings.platform_away_secs
+        ) as client:
             following = _Following(client)
             while True:
                 # Checked before reading: the last look sees the last writes of the process.

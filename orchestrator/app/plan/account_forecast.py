@@ -22,7 +22,6 @@ from orchestrator.model.jobs import Demand, Target, TargetKind
 from orchestrator.model.states import RunStatus
 
 RUNS_READ = 100
-AWAY_SECS = 12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +49,7 @@ async def ask_account(
     Raises:
         UnknownTarget, PlatformError.
     """
-    async with connected_client(plan.local, context, away_secs=AWAY_SECS) as client:
+    async with connected_client(plan.local, context) as client:
         has_budget = plan.max_cost_usd is not None
         room = await check_before_start(client, demands, has_budget=has_budget)
         prices: dict[Target, Price] = {}

@@ -22,7 +22,6 @@ from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import Job, Target, TargetKind
 
 AT_ONCE = 16
-AWAY_SECS = 12.0
 BUILD_NUMBER = re.compile(r"\d+\.\d+(\.\d+)?")
 
 Question = tuple[Target, str | None, str]
@@ -58,7 +57,7 @@ async def ask_platform(
         NotAuthorized: the token is refused.
         PlatformError: the platform cannot be reached at all.
     """
-    async with connected_client(None, context, away_secs=AWAY_SECS) as client:
+    async with connected_client(None, context) as client:
         await client.account.get()
         return await _Checks(client).run(jobs, sweeps)
 

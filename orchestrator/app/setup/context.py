@@ -25,6 +25,9 @@ from orchestrator.model.runs import Run
 from orchestrator.model.shard import Shard
 from orchestrator.scheduler.timings import TIMINGS, Timings
 
+ASKING_AWAY_SECS = 12.0
+"""How long the first question of a command waits for a platform that is away."""
+
 if TYPE_CHECKING:
     from orchestrator.app.batch.lifecycle import Result
     from orchestrator.app.monitoring.metrics_file import MetricsFile
@@ -163,21 +166,19 @@ def client_options(
 
 @asynccontextmanager
 async def connected_client(
-    local: LocalPlatformPlan | None, context: BatchContext, *, away_secs: float | None = None
+    local: LocalPlatformPlan | None, context: BatchContext, *, away_secs: float = ASKING_AWAY_SECS
 ) -> AsyncIterator[ApifyClient]:
     """
     A client of the platform of the settings, or of the local one.
 
     Args:
         local: the plan of the local platform; None for the platform of the settings.
-        away_secs: how long to wait for a platform that is away; None for as long as the settings
-            say.
+        away_secs: how long to wait for a platform that is away. A person waits for the answer to a
+            question; work that takes long gives the time of the settings.
     """
     async with context.connect(local) as endpoint:
         options = client_options(endpoint, context.settings, context.timings)
-        if away_secs is not None:
-            options = replace(options, away_secs=away_secs)
-        async with ApifyClient(options) as client:
+        async with ApifyClient(replace(options, away_secs=away_secs)) as client:
             yield client
 
 

@@ -197,6 +197,13 @@ def test_address_of_a_task_is_taken_for_the_task(tmp_path: Path) -> None:
     assert said.endswith('jobs[0].actor: is the address of a task; write task = "abc123"')
 
 
+def test_address_of_a_run_alone_names_no_actor(tmp_path: Path) -> None:
+    """The page of the runs of all Actors is not that of an Actor named `runs`."""
+    address = "https://console.apify.com/actors/runs/abc123"
+    (said,) = mistakes_of(tmp_path, JOB.replace("a/b", address))
+    assert said.endswith(f'jobs[0].actor: must be an id or "owner/name", found "{address}"')
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
