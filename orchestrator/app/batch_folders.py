@@ -27,11 +27,13 @@ from orchestrator.errors import (
     OrchestratorError,
     OutputNotWritable,
     TooManyOpenFiles,
+    UsageError,
 )
 from orchestrator.event_log import LOG
 from orchestrator.ledger import location
 from orchestrator.ledger.known_batches import read_batch
 from orchestrator.ledger.location import has_ledger
+from orchestrator.ledger.lock import LOCK
 from orchestrator.ledger.store import Row
 from orchestrator.ledger.stores import mirror_batches
 from orchestrator.model.batches import Batch
@@ -42,6 +44,8 @@ from orchestrator.system_errors import error_of
 
 LEDGER = location.LEDGER
 LATEST = "latest"
+EXPORT = "export"
+"""In the folder of a batch: the tables that a user asks for."""
 PLATFORM = ".platform"
 REMOTES = Path("output/.remote")
 REMOTE = re.compile(r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._=-]+)*/?")
@@ -143,6 +147,26 @@ def find_batch(output: Path, text: str) -> Path:
     if Path(text).is_file():
         raise BatchNotFound(f"no batch {text!r}: it is a file, and {known}")
     raise BatchNotFound(f"no batch {text!r}: it is not a batch folder, and {known}")
+
+
+def refuse_own_file(path: Path) -> None:
+    """
+    Refuses a file that a user wants written among those of a batch, where it could be the ledger.
+
+    Raises:
+        UsageError: the file is in the folder of a batch, and not below `export/`.
+    """
+    real = Path(os.path.realpath(path))
+    # What may not be looked into cannot be written either.
+    with suppress(PermissionError):
+        for folder in real.parents:
+            # A ledger alone, far above, makes no batch of all that is below it.
+            is_batch = has_ledger(folder) and (folder / LOCK).exists()
+            if is_batch and real.relative_to(folder).parts[0] != EXPORT:
+                raise UsageError(
+                    f"{path} is in the folder of a batch, whose own files must stay as they are: "
+                    f"name a file elsewhere, or in {folder / EXPORT}"
+                )
 
 
 def _has_batches(home: Path) -> bool:

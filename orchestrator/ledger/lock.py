@@ -20,6 +20,8 @@ from orchestrator.system_errors import error_of
 if TYPE_CHECKING:
     from orchestrator.ledger.postgres.advisory_lock import AdvisoryLock
 
+LOCK = ".lock"
+"""In the folder of each batch that a process has worked on."""
 # A process that only checks has the lock for far less than the 40 ms of these tries.
 TRIES = 5
 MOMENT_SECS = 0.01
@@ -51,7 +53,7 @@ class BatchLock:
         self._folder = folder
         self._command = command
         self._is_shared = is_shared
-        self._path = folder / ".lock"
+        self._path = folder / LOCK
         self._handle = -1
         self._server_lock: AdvisoryLock | None = None
 
@@ -161,11 +163,11 @@ def held_for(folder: Path) -> str | None:
     It is empty while the process has not yet written it.
     """
     try:
-        handle = os.open(folder / ".lock", os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return _held_on_server(folder)
     except OSError as error:
-        raise _refusal(error, folder / ".lock") from error
+        raise _refusal(error, folder / LOCK) from error
     try:
         # Shared: two processes that only check do not take each other for a holder.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

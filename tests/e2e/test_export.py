@@ -102,6 +102,35 @@ def test_export_to_a_pipe_is_refused(command: Command, batch: Path) -> None:
     assert pipe.is_fifo()
 
 
+OWN_FILE = "{folder}/ledger.sqlite"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export", "plain", "--format", "csv", "--to", OWN_FILE),
+        ("export", "plain", "--format", "csv", "--to", "{folder}/../latest/export/../jobs.jsonl"),
+        ("export", "plain", "--format", "csv", "--to", "link"),
+        ("schema", "--write", OWN_FILE),
+        ("run", "other.toml", "--metrics-file", OWN_FILE),
+    ],
+)
+def test_files_of_a_batch_are_not_overwritten(
+    command: Command, batch: Path, words: tuple[str, ...]
+) -> None:
+    """An option that names a file to write never costs a batch; `export/` is free for tables."""
+    command.write("other.toml", sweep("other", jobs=1, items=1))
+    link = command.folder / "link"
+    link.unlink(missing_ok=True)
+    link.symlink_to(batch / "summary.json")
+    done = command.run(*(word.format(folder=batch) for word in words))
+    assert (done.code, "is in the folder of a batch" in done.err) == (2, True), done.err
+    assert not (command.folder / "output" / "other").exists()
+    table = batch / "export" / "mine.csv"
+    assert command.run("export", "plain", "--format", "csv", "--to", table).code == 0
+    assert command.run("verify", "plain").code == 0
+
+
 @pytest.mark.parametrize("format_", ["csv", "parquet"])
 def test_export_to_a_store_is_refused(command: Command, batch: Path, format_: str) -> None:
     """A URL is no folder named `s3:` on this machine, in which nobody would look."""

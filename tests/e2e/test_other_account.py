@@ -93,6 +93,23 @@ def test_token_of_another_account_is_named_before_its_answers_are_believed(
     assert (after["state"], after["jobs"]) == (before["state"], before["jobs"])
 
 
+def test_collected_runs_of_another_account_are_not_called_lost(
+    command: Command, platform: ServedPlatform, stranger: Stranger
+) -> None:
+    """A batch of foreign runs knows its platform and account too, in one call of a command."""
+    run = platform.post("/acts/orchestrator~simulated/runs", {"items": 1})["id"]
+    made = command.run("collect", "--runs", run, "--name", "theirs", "--json").json
+    assert (made["platform"], made["calls"]) == (platform.url, 1)
+    items = Path(made["folder"], "jobs", run, "items.jsonl")
+    other = stranger(other_user)
+    for words in (("logs", "theirs", run), ("verify", "theirs", "--online"), ("collect", "theirs")):
+        done = other.run(*words)
+        assert (done.code, "and the token to anotherUser00000" in done.err) == (2, True), words
+        items.unlink(missing_ok=True)
+    hidden = stranger(no_user).run("collect", "--runs", run, "--name", "hidden")
+    assert (hidden.code, "Actor run was not found" in hidden.err) == (2, True), hidden.err
+
+
 def test_abort_that_aborts_nothing_is_no_success(
     command: Command, platform: ServedPlatform, stranger: Stranger
 ) -> None:

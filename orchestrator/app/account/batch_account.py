@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from orchestrator.apify import ApifyClient
 from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import NotAuthorized, PermanentError, UsageError
 from orchestrator.event_log import LOG
@@ -21,15 +22,24 @@ async def check_account(folder: Path, batch: Batch, context: BatchContext) -> No
     if batch.account is None or batch.plan.local is not None:
         return
     async with connected_client(None, context) as client:
-        try:
-            account = (await client.account.get()).id
-        except NotAuthorized:
-            raise
-        except PermanentError as error:
-            # A scoped token may read runs without the right to read its user.
-            LOG.warning("account_not_read", error=str(error))
-            return
-    refuse_other_account(folder, batch, account)
+        refuse_other_account(folder, batch, await account_of(client))
+
+
+async def account_of(client: ApifyClient) -> str | None:
+    """
+    The user id of the token; None if the platform does not show it.
+
+    Raises:
+        PlatformError: the platform cannot be reached, or refuses the token.
+    """
+    try:
+        return (await client.account.get()).id
+    except NotAuthorized:
+        raise
+    except PermanentError as error:
+        # A scoped token may read runs without the right to read its user.
+        LOG.warning("account_not_read", error=str(error))
+        return None
 
 
 def refuse_other_account(folder: Path, batch: Batch, account: str | None) -> None:

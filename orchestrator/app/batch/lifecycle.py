@@ -196,7 +196,7 @@ async def complete_batch(folder: Path, context: BatchContext) -> Result:
 
 async def follow_batch(folder: Path, context: BatchContext) -> Result:
     """
-    Follows and collects the runs of a batch whose lock the caller holds.
+    Follows and collects the runs of a batch that the caller has just made, and whose lock it holds.
 
     No job may wait for a start, because the limits of the account are not read.
 
@@ -205,7 +205,7 @@ async def follow_batch(folder: Path, context: BatchContext) -> Result:
     """
     batch = read_batch(folder / LEDGER)
     async with context.connect(batch.plan.local) as endpoint:
-        return await _drive(folder, endpoint, ANY_ROOM, context, follows=True)
+        return await _drive(folder, endpoint, ANY_ROOM, context, is_new=True, follows=True)
 
 
 async def abort_batch(folder: Path, context: BatchContext) -> Result:

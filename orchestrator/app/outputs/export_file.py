@@ -11,7 +11,7 @@ from datetime import date
 from itertools import chain
 from pathlib import Path
 
-from orchestrator.app.batch_folders import LEDGER, batches, display
+from orchestrator.app.batch_folders import EXPORT, LEDGER, batches, display, refuse_own_file
 from orchestrator.app.history.series import day_of
 from orchestrator.app.outputs.item_files import has_items, sources_of
 from orchestrator.app.outputs.merge import seen_before
@@ -25,7 +25,6 @@ from orchestrator.results.table import write_table
 from orchestrator.results.table_writer import COLUMNS, REJECTS, Table
 from orchestrator.store.disk_writes import flush_path
 
-EXPORT = "export"
 SHOWN = 3
 
 
@@ -74,6 +73,7 @@ def export(
     if target.exists() and not target.is_file():
         # The table takes the place of what has the name, so a pipe's reader would wait for ever.
         raise UsageError(f"{target} is a pipe or a device: name a file, or - for standard output")
+    refuse_own_file(target)
     plan = _plan(folders[-1], format_)
     with (
         _workplace(target) as part,

@@ -17,6 +17,7 @@ import anyio
 
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.models import Run
+from orchestrator.app.account.batch_account import account_of
 from orchestrator.app.batch.creation import new_mark
 from orchestrator.app.batch.lifecycle import Result, follow_batch
 from orchestrator.app.batch_folders import LEDGER, batches, new_folder, new_id
@@ -29,6 +30,7 @@ from orchestrator.ledger.stores import made_ledger
 from orchestrator.model.batches import Batch, BatchPlan, Trigger
 from orchestrator.model.ids import BatchName, JobKey, RunId
 from orchestrator.model.jobs import Job, Target, TargetKind
+from orchestrator.platform_address import root_of
 
 AT_ONCE = 16
 PAGE = 1000
@@ -66,6 +68,9 @@ async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
     settings = context.settings
     _check_name(settings.output / request.name, request.name)
     now = datetime.now(UTC)
+    async with connected_client(None, context) as client:
+        runs = await _runs(client, request, now)
+        account = await account_of(client)
     batch = Batch(
         id=new_id(now),
         name=BatchName(request.name),
@@ -74,9 +79,9 @@ async def collect_runs(request: RunsRequest, context: BatchContext) -> Result:
         plan=BatchPlan(spec_path="", spec_sha256="", remote=settings.remote),
         occurrence=now,
         triggered_by=Trigger.COLLECT,
+        platform=root_of(settings.api_base_url),
+        account=account,
     )
-    async with connected_client(None, context) as client:
-        runs = await _runs(client, request, now)
     with new_folder(settings.output, batch.name, batch.id) as prepared, BatchLock(prepared) as lock:
         with made_ledger(prepared / LEDGER):
             create_ledger(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from orchestrator.app.batch_folders import refuse_own_file
 from orchestrator.errors import OutputNotWritable
 from orchestrator.specfile import spec_schema
 
@@ -15,6 +16,7 @@ def call(options: argparse.Namespace) -> int:
     if options.write is None:
         print(text, end="")
         return 0
+    refuse_own_file(options.write)
     try:
         options.write.write_text(text, "utf-8")
     except OSError as error:
