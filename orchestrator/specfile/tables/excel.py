@@ -21,8 +21,12 @@ from orchestrator.specfile.tables.column_choice import (
     unnamed,
 )
 from orchestrator.specfile.tables.data_source import Source
+from orchestrator.specfile.tables.sheet_size import cells_of_first_sheet
 from orchestrator.specfile.tables.source_mistake import SourceMistake
 from orchestrator.specfile.tables.value_types import checked
+
+MOST_CELLS = 50_000_000
+"""The library keeps each cell in memory, also those without a value; they take 2 to 4 GB."""
 
 
 def read_excel(source: Source, wanted: Wanted, report: Report) -> Data:
@@ -68,6 +72,14 @@ def _sheet(source: Source) -> tuple[int, Sequence[Sequence[Any]]]:
         raise SourceMistake(
             source.shown, f"Excel {not_installed(Extra.EXCEL)}; or export the sheet as CSV"
         ) from None
+    cells = cells_of_first_sheet(source.content)
+    if cells is not None and cells > MOST_CELLS:
+        raise SourceMistake(
+            source.shown,
+            f"a value far from the table makes the sheet {cells:,} cells large, and at most "
+            f"{MOST_CELLS:,} can be read: delete what is there (Ctrl+End in Excel goes to the last "
+            "cell), or export the sheet as CSV",
+        )
     try:
         sheet = CalamineWorkbook.from_filelike(io.BytesIO(source.content)).get_sheet_by_index(0)
         return (sheet.start or (0, 0))[0] + 1, sheet.to_python()

@@ -184,6 +184,23 @@ def test_workbook_names_the_extra_that_reads_it(
     ]
 
 
+@pytest.mark.parametrize("value", [7, None], ids=["a value", "only a format"])
+def test_cell_far_from_the_table_of_a_workbook(tmp_path: Path, value: int | None) -> None:
+    """A value there makes the sheet too large for memory, which is said; a format does not."""
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    with xlsxwriter.Workbook(str(tmp_path / "d.xlsx")) as book:
+        sheet = book.add_worksheet()
+        sheet.write_column("A1", ["id", "shoes"])
+        sheet.write("ZZ1000000", value, book.add_format({"bold": True}))
+        book.add_worksheet().write("ZZ1000000", 7)
+    text = HEAD + 'rows = { file = "d.xlsx" }\n'
+    if value is None:
+        assert len(jobs_of(tmp_path, text)) == 1
+        return
+    (said,) = mistakes_of(tmp_path, text)
+    assert "d.xlsx: a value far from the table makes the sheet 702,000,000 cells large" in said
+
+
 def test_file_that_only_has_the_ending_of_a_workbook_is_refused(tmp_path: Path) -> None:
     """Many programs call a text `.xls`."""
     pytest.importorskip("python_calamine")
