@@ -44,13 +44,13 @@ def maker_of(type_name: str | None) -> Callable[[str], JsonValue]:
 def _of_text(type_name: str, text: str) -> JsonValue:
     try:
         match type_name:
-            # `int` also takes `1_000` and the digits of other scripts.
+            # `int` and `float` also take `1_000` and the digits of other scripts.
             case "int" if re.fullmatch(r"[+-]?[0-9]{1,19}", text.strip(), re.ASCII):
                 number = int(text)
                 if -(2**63) <= number < 2**63:
                     return number
-            case "float" if math.isfinite(value := float(text)):
-                return value
+            case "float" if text.isascii() and "_" not in text and math.isfinite(float(text)):
+                return float(text)
             case "bool" if text.strip().lower() in ("true", "false"):
                 return text.strip().lower() == "true"
             case "json":

@@ -51,6 +51,12 @@ COLUMN = 'q = { file = "d.csv", column = "q" }\n'
                 'd.csv:3:7: expected a whole number, found "two"',
                 'd.csv:4:3: expected a whole number, found "99999999999999999999"',
             ]),
+        ("q,n\na,1.5e3\nb,1_000\nc,\u0661\n".encode(),
+            'rows = { file = "d.csv", types = { n = "float" } }\n',
+            [
+                'd.csv:3:3: expected a number, found "1_000"',
+                'd.csv:4:3: expected a number, found "\u0661"',
+            ]),
         (b"q\na b\n", ROWS, [
             "spec.toml:4:1: jobs[0].name: 'k-a b' is not a valid job key: use 1 to 200 of "
             "A-Za-z0-9._=-, with no dot at the start; the filter slug makes any text valid "
