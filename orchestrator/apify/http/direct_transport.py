@@ -29,6 +29,7 @@ from yarl import URL
 from orchestrator.apify.http import network_environment
 from orchestrator.apify.http.deadlines import DeadlineTimer, Loop
 from orchestrator.apify.http.response_body import FAILURES, Answer, failure
+from orchestrator.apify.http.sockets import socket_that_forgets
 from orchestrator.apify.http.transport import EXACT, KEEPALIVE_SECS, Request
 from orchestrator.errors import ConnectionLost, InputRejected
 
@@ -127,7 +128,11 @@ class DirectTransport:
         self._loop = cast("Loop", current_token().native_token)
         self._timer = DeadlineTimer(self._loop)
         # No limit here: slots and rate limits decide how many requests are in flight.
-        self._connector = TCPConnector(limit=0, ssl=network_environment.trusted(self._root))
+        self._connector = TCPConnector(
+            limit=0,
+            ssl=network_environment.trusted(self._root),
+            socket_factory=socket_that_forgets,
+        )
         return self
 
     async def __aexit__(
