@@ -23,7 +23,9 @@ from apify_emulator.errors import SetupError
 from apify_emulator.ids import derived_id
 from apify_emulator.json_files import parse_json
 
-_SIMULATED = "orchestrator/simulated"
+SIMULATED = "orchestrator/simulated"
+"""The Actor that is built in."""
+
 _DEFINITION = Path(".actor") / "actor.json"
 # The convention of Apify's templates.
 _EVENTS = Path(".actor") / "pay_per_event.json"
@@ -39,8 +41,8 @@ def load_actors(folders: Iterable[Path]) -> Iterator[Actor]:
         SetupError: a folder is missing, or an `actor.json` cannot be used; at the end, after all
             Actors that can be used.
     """
-    yield _identified(Actor(full_name=_SIMULATED, simulation={}, title="Simulated Actor"))
-    seen: dict[str, Path | None] = {_SIMULATED: None}
+    yield _identified(Actor(full_name=SIMULATED, simulation={}, title="Simulated Actor"))
+    seen: dict[str, Path | None] = {SIMULATED: None}
     problems: list[str] = []
     for folder in _actor_folders(folders):
         try:

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from apify_emulator.actors.actor_files import read_actor
+from apify_emulator.actors.actor_files import SIMULATED, read_actor
 from apify_emulator.errors import SetupError
 from apify_emulator.json_files import parse_json
 from apify_emulator.runs.recording import FACTS, FOLDER, ITEMS, LOG, load_recording
@@ -76,18 +76,20 @@ def write_stand_in(
     # It may be the id that a server gave, and it becomes a folder that replaces another one.
     if not _RECORDING.fullmatch(run.name):
         raise SetupError(f"{run.name!r} cannot be the name of a recording")
-    folder = actors_dir / full_name.replace("/", "~")
+    folder = _folder_of(full_name, actors_dir)
     try:
         path = folder / ".actor" / "actor.json"
         known = parse_json(path.read_bytes()) if path.is_file() else {}
         if known and not known.get("standIn"):
             raise SetupError(f"{folder}: is an Actor, not a stand-in; choose another folder")
+        # An emulator that runs knows it by this name.
+        first = str(known.get("name"))
         described = {
             "actorSpecification": 1,
             "version": "0.0",
             **known,
             **(definition or {}),
-            "name": full_name,
+            "name": first if first.lower() == full_name.lower() else full_name,
             "standIn": True,
         }
         _check_actor(folder, described, schema)
@@ -100,6 +102,20 @@ def write_stand_in(
     except (OSError, ValueError) as problem:
         raise SetupError(f"{folder}: the stand-in cannot be written: {problem}") from problem
     return folder
+
+
+def _folder_of(full_name: str, actors_dir: Path) -> Path:
+    """
+    The folder of a stand-in; names that differ only in case are one for the API.
+
+    Raises:
+        SetupError: the name is that of the Actor that is built in.
+    """
+    if full_name.lower() == SIMULATED:
+        raise SetupError(f"{full_name} is built in: its input says what a run does")
+    name = full_name.replace("/", "~")
+    known = actors_dir.iterdir() if actors_dir.is_dir() else ()
+    return next((one for one in known if one.name.lower() == name.lower()), actors_dir / name)
 
 
 def _check_actor(folder: Path, described: dict[str, Any], schema: object) -> None:

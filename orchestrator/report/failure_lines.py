@@ -99,7 +99,8 @@ def _block(batch: Batch, group: Failures) -> Iterator[str]:
         yield f"    {group.traceback_end}"
     else:
         # An Actor often writes its last message into its log, too.
-        lines = (line for line in group.log_end if group.message not in line)
+        told = group.message
+        lines = (line for line in group.log_end if not told or told not in line)
         yield from (f"    log: {line}" for line in lines)
     label = "example" if group.jobs > 1 else "job"
     tries = f" ({group.attempts} attempts)" if group.attempts > 1 else ""

@@ -193,3 +193,16 @@ async def test_control_names_the_mistake(tmp_path: Path) -> None:
         assert "rules.0.do" in reply.body.decode()
         reply = await _control(call, "actors", {"name": "../x"})
         assert "expected an Actor like" in reply.body.decode()
+        reply = await _control(call, "actors", {"name": "Orchestrator/Simulated"})
+        assert (reply.status, "is built in" in reply.body.decode()) == (400, True)
+
+
+async def test_stand_in_of_a_name_in_other_letters_is_the_same(tmp_path: Path) -> None:
+    """The API finds an Actor in any case, so another spelling gives it other items."""
+    async with calling(tmp_path) as call:
+        for name, number in (("a/b", 1), ("A/B", 2)):
+            added = await _control(call, "actors", {"name": name, "items": [{"n": number}]})
+            assert (added.status, added.data["name"]) == (201, "b")
+        run = await call.wait((await call("POST", "actors/a~b/runs")).data)
+        items = await call("GET", f"datasets/{run['defaultDatasetId']}/items", format="jsonl")
+        assert items.lines == [{"n": 2}]

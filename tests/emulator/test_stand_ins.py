@@ -82,6 +82,20 @@ def test_add_accepts_a_folder_and_reports_invalid_files(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def test_name_that_would_keep_the_emulator_from_starting_is_refused(tmp_path: Path) -> None:
+    """The built-in Actor cannot be replaced; one name in other letters is the same stand-in."""
+    (tmp_path / "items.jsonl").write_text('{"a": 1}\n')
+    data = tmp_path / "data"
+    done = run_command("add", "orchestrator/simulated", str(tmp_path), "--data", str(data))
+    assert (done.code, "orchestrator/simulated is built in" in done.err) == (2, True), done.err
+    assert not data.exists()
+    for name in (NAME, "Apify/Instagram-Scraper"):
+        done = run_command("add", name, str(tmp_path), "--data", str(data))
+        assert (done.code, done.out) == (0, f"{data / PATH}\n")
+    done = run_command("exec", "--data", str(data), "--", "true")
+    assert done.code == 0, done.err
+
+
 async def test_stand_in_that_is_added_later_exists_at_once(
     tmp_path: Path,
 ) -> None:

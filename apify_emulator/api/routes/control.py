@@ -113,7 +113,7 @@ async def add_actor(context: Context, call: Call) -> Answer:
     try:
         folder = write_stand_in(
             actors_dir,
-            str(body.get("name")),
+            str(body.get("name") or ""),
             run,
             schema=body.get("schema"),
             definition={"pricingInfos": body.get("pricingInfos") or []},

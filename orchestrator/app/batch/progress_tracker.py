@@ -225,9 +225,7 @@ class ProgressTracker:
         while len(self._samples) > 2 and now - self._samples[1][0] >= WINDOW_SECS:
             self._samples.popleft()
         rests, late = self._rests(now)
-        waiting = max(
-            0, self.total - self._settled.total() - len(self._live) - len(self._collecting)
-        )
+        waiting = self._jobs_waiting
         oldest = next(iter(self._collecting.values()), None)
         self._left = time_left(
             Workload(
@@ -243,6 +241,11 @@ class ProgressTracker:
             )
         )
         self._ends_at = None if self._left.secs is None else now + self._left.secs
+
+    @property
+    def _jobs_waiting(self) -> int:
+        done = self._settled.total()
+        return max(0, self.total - done - len(self._live) - len(self._collecting))
 
     @property
     def failures(self) -> tuple[FailedJob, ...]:
@@ -287,7 +290,8 @@ class ProgressTracker:
             lately=self._settled.total() - self._samples[0][2] if self._samples else 0,
             lately_from=instant(self._samples[0][0]) if self._samples else None,
             limit=self._limit,
-            limited=self._limited,
+            # Some of them may have started since they were counted.
+            limited=min(self._limited, self._jobs_waiting),
             ends_at=None if self._ends_at is None else instant(self._ends_at),
             late=self._left.late,
             stopping=stopping,

@@ -319,3 +319,14 @@ def test_refresh_costs_the_same_for_ten_thousand_jobs(nothing_done: Totals) -> N
     few = calls_of_a_refresh(nothing_done, 200)
     many = calls_of_a_refresh(nothing_done, 10_000)
     assert many < 1.2 * few
+
+
+def test_jobs_that_have_started_wait_for_nothing(nothing_done: Totals) -> None:
+    """A limit binds only jobs that still wait, also before its reasons are counted anew."""
+    batch = Batch(nothing_done, jobs=3)
+    batch.start(0, 1.0)
+    batch.tracker.estimate({"the account has no capacity": 2}, 1.0)
+    batch.start(1, 1.1)
+    assert batch.tracker.progress(1.2, NOON, rows=9).limited == 1
+    batch.start(2, 1.3)
+    assert batch.tracker.progress(1.4, NOON, rows=9).limited == 0

@@ -132,6 +132,16 @@ def test_last_lines_of_the_log_are_shown_without_a_traceback() -> None:
     ]
 
 
+def test_log_is_shown_of_a_run_that_said_nothing() -> None:
+    """Without a message of the run, its log is all that tells the cause."""
+    job = make_failed(status=JobStatus.TIMED_OUT, exit_code=None, log_end="page 1\npage 2")
+    silent = replace(job, error=f"run {job.run_id} TIMED-OUT")
+    assert failure_lines(APIFY, group_failures([silent]), "output/night/1")[1:3] == [
+        "    log: page 1",
+        "    log: page 2",
+    ]
+
+
 def test_further_causes_are_counted() -> None:
     """A batch with many causes shows the largest groups and the number of the others."""
     groups = group_failures(make_failed(n, said="x" * (n + 1)) for n in range(5))
