@@ -22,7 +22,7 @@ MODULES = {"import": "import_run", "schedule": "supervisor_files"}
 """The modules whose name differs from the command."""
 
 TELLING_OF_A_BATCH = {"run", "resume", "retry", "abort", "collect", "prune"}
-"""The commands whose exit codes say what they did with a batch, whoever reads their output."""
+"""The commands whose exit codes say what they did with a batch, unless it is a `--dry-run`."""
 
 RECIPIENTS = {"ORCHESTRATOR_NOTIFY_URLS", "ORCHESTRATOR_PING_URL"}
 ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
@@ -93,7 +93,7 @@ def _call(words: Sequence[str], given: Mapping[str, object]) -> int:
         with quick_imports():
             module = import_module(f"orchestrator.cli.commands.{MODULES.get(name, name)}")
         code: int = module.call(options)
-        if name not in TELLING_OF_A_BATCH:
+        if name not in TELLING_OF_A_BATCH or getattr(options, "dry_run", False):
             from orchestrator.cli.streams import refuse_lost_output
 
             refuse_lost_output()

@@ -35,8 +35,11 @@ def test_lost_output_does_not_change_how_a_run_ends(command: Command, where: str
 LOG = "logs sweep job-1"
 
 
+PRUNE = "prune sweep --keep-days 0 --dry-run"
+
+
 @pytest.mark.parametrize(
-    "words", ["export sweep --format csv --to -", "list --json", "schema", LOG, f"{LOG} -f"]
+    "words", ["export sweep --format csv --to -", "list --json", "schema", LOG, f"{LOG} -f", PRUNE]
 )
 def test_answer_that_is_lost_is_no_success(command: Command, words: str) -> None:
     """A table that a full disk cuts is reported; a reader that leaves is not an error."""
