@@ -21,7 +21,8 @@ import orjson
 from bench.measuring import Place, measure, platform, workplace
 from bench.resume import make_batch
 from bench.startup import Times, until_request
-from orchestrator.app.batch_folders import LATEST, LEDGER, new_id
+from orchestrator.app.batch_folders import LEDGER, new_id
+from orchestrator.app.latest_link import LATEST
 from orchestrator.ledger import LedgerReader
 from orchestrator.report.summary import summary_of
 

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from orchestrator.app.latest_link import LATEST, link_to
 from orchestrator.app.setup.signals import cleaned_up
 from orchestrator.errors import (
     BatchDeleted,
@@ -43,7 +44,6 @@ from orchestrator.store.file_names import file_name, record_key
 from orchestrator.system_errors import error_of
 
 LEDGER = location.LEDGER
-LATEST = "latest"
 EXPORT = "export"
 """In the folder of a batch: the tables that a user asks for."""
 PLATFORM = ".platform"
@@ -100,23 +100,12 @@ def point_latest(folder: Path, name: BatchName) -> None:
     a link.
     """
     found = newest(folder.parent) if folder.parent.name == name else None
-    if found is not None:
-        _point_to(found)
-
-
-def _point_to(found: Path) -> None:
-    """Points the `latest` beside a batch to it, if that is a link."""
-    home = found.parent
-    link = home / LATEST
-    if link.exists() and not link.is_symlink():
-        return
-    if os.path.realpath(link) != os.path.realpath(found):
-        new = home / f".{LATEST}.{found.name}"
-        # Another process may make the same link at the same time.
-        with suppress(FileExistsError, FileNotFoundError):
-            new.unlink(missing_ok=True)
-            new.symlink_to(found.name, target_is_directory=True)
-            new.replace(link)
+    if found is not None and not link_to(found):
+        LOG.warning(
+            "latest_not_linked",
+            folder=str(found.parent),
+            reason="the file system has no symbolic links",
+        )
 
 
 def find_batch(output: Path, text: str) -> Path:
@@ -275,7 +264,7 @@ def survey(home: Path) -> Survey:
     if published and first is not None:
         # This machine may have learned of the batch just now. Whoever may only read, reads.
         with suppress(OSError):
-            _point_to(first.folder)
+            link_to(first.folder)
     return Survey(found=ordered, unreadable=unreadable, deleted=deleted)
 
 

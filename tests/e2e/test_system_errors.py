@@ -233,3 +233,13 @@ def test_system_without_threads_is_named(command: Command, platform: ServedPlatf
     assert done.code == 3, done.err
     assert "start no more threads: raise the limit of processes" in done.err
     assert len(platform.runs()) == before
+
+
+@pytest.mark.parametrize("answer", ["EPERM", "ENOSYS", "EOPNOTSUPP"])
+def test_file_system_without_links_has_no_latest(command: Command, answer: str) -> None:
+    """Batches run there all the same, and their names find them."""
+    command.write("sweep.toml", sweep(jobs=1, duration_secs=0))
+    done = refused(command, "symlink", "2*", answer, "run", "sweep.toml")
+    assert done.code == 0, done.err
+    assert "latest not linked folder=output/sweep" in done.err
+    assert command.run("status", "sweep").code == 0

@@ -22,6 +22,7 @@ from orchestrator.app.batch_folders import (
     point_latest,
     survey,
 )
+from orchestrator.app.latest_link import LATEST
 from orchestrator.app.outputs.verification import verify
 from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.errors import BatchHeld, OrchestratorError, UsageError
@@ -243,7 +244,7 @@ def remove(folder: Path) -> None:
     if following is not None:
         point_latest(following, BatchName(folder.parent.name))
     else:
-        (folder.parent / "latest").unlink(missing_ok=True)
+        (folder.parent / LATEST).unlink(missing_ok=True)
 
 
 def remove_leftovers(home: Path) -> None:

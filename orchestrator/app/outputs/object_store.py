@@ -22,7 +22,8 @@ import anyio
 import orjson
 from anyio import to_thread
 
-from orchestrator.app.batch_folders import LATEST, LEDGER, Found, first_of, survey
+from orchestrator.app.batch_folders import LEDGER, Found, first_of, survey
+from orchestrator.app.latest_link import LATEST
 from orchestrator.errors import OrchestratorError, OutputNotWritable
 from orchestrator.event_log import LOG
 from orchestrator.ledger.location import POINTER
