@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
+import anyio
+
+from orchestrator.backoff import pause_secs
 from orchestrator.errors import PlatformError, RunFailed, StartUnconfirmed
 from orchestrator.loop_clock import loop_time
 from orchestrator.model.attempts import Attempt
@@ -58,11 +61,14 @@ class Starter:
         Cancellation: the intent stays; the next process searches before it sends.
         """
         repeats = RepeatCount()
+        sends = 0
         while True:
             run, lost_as = await self._send_or_find(attempt, cap_usd, may_exist=may_exist)
             if run is not None:
                 return run
             self._check_repeat(lost_as, repeats)
+            await self._spread(sends)
+            sends += 1
             # The slot, then the intent, then the request: the same order as for the first send.
             await wait_for_slot()
             attempt = await self._parts.ledger.send_again(
@@ -103,6 +109,19 @@ class Starter:
         if sent is Answered.BY_A_RUN:
             raise StartLost("a run answered the start, but the platform's lists do not show it")
         return None, sent if isinstance(sent, PlatformError) else None
+
+    async def _spread(self, sends: int) -> None:
+        """
+        Pauses before a start is sent again.
+
+        Starts that were lost together are found to have no runs together. A gateway that takes only
+        so many a second would lose the same ones again.
+
+        Args:
+            sends: how often it was sent again before.
+        """
+        longest = pause_secs(sends, first_secs=self._parts.timings.resend_spread_secs)
+        await anyio.sleep(self._parts.chance() * longest)
 
     async def _record(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
         """

@@ -119,6 +119,7 @@ class StartParts:
         save_answer: saves the answer of a synchronous start.
         gate: counts the answers of the platform.
         utc_now: the wall clock.
+        chance: random numbers from 0 to 1.
     """
 
     ledger: Ledger
@@ -130,6 +131,7 @@ class StartParts:
     save_answer: Callable[[Job, Download], Awaitable[None]]
     gate: Gate
     utc_now: Callable[[], datetime]
+    chance: Callable[[], float]
     timings: Timings = TIMINGS
 
 

@@ -21,6 +21,8 @@ class Timings:
         list_interval_secs: between two readings of the account's list of runs, at least.
         list_patience_secs: how long lists that prove nothing are read again, counted from when the
             run of a start must be on them.
+        resend_spread_secs: before a start that has no run is sent again, at most; it doubles with
+            each further one of the same attempt.
         postponed_secs: about how long a job waits after its start was refused for now.
         first_delay_secs: before the second attempt at a job; it doubles from there.
         sync_wait_secs: how long the platform holds a synchronous start.
@@ -35,6 +37,7 @@ class Timings:
     search_interval_secs: float = 2.0
     list_interval_secs: float = 1.0
     list_patience_secs: float = 20.0
+    resend_spread_secs: float = 2.0
     postponed_secs: float = 5.0
     first_delay_secs: float = FIRST_DELAY_SECS
     sync_wait_secs: float = SYNC_WAIT_SECS

@@ -253,6 +253,7 @@ def _starter(
             save_answer=collector.save_answer,
             gate=gate,
             utc_now=options.utc_now,
+            chance=options.chance,
             timings=options.timings,
         )
     )

@@ -197,6 +197,7 @@ def start(
     cap_usd: Decimal | None = None,
     may_exist: bool = False,
     jobs: int = 1,
+    chance: float = 0.0,
 ) -> Started:
     """
     Starts a job's first attempt.
@@ -204,6 +205,7 @@ def start(
     Args:
         may_exist: whether an earlier process may have sent it.
         jobs: how many jobs are started, one after the other; the last one is reported.
+        chance: the random number, from 0 to 1, of each pause.
     """
     job = job or make_job()
     ledger = make_ledger(folder, job, *(make_job(seq) for seq in range(1, jobs)))
@@ -237,6 +239,7 @@ def start(
         save_answer=save_answer,
         gate=Gate(),
         utc_now=lambda: NOON,
+        chance=lambda: chance,
     )
 
     async def scenario() -> Run:

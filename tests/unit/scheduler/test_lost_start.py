@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,20 @@ def test_start_that_stays_unconfirmed_is_sent_again_on_request(tmp_path: Path) -
     platform = FakePlatform(loses=1, lists=False)
     started = start(tmp_path, platform, policy=OnUnconfirmed.RESTART)
     assert (started.run.id, platform.sent) == ("run2", ["async", "async"])
+
+
+def test_starts_that_were_lost_together_are_not_sent_again_together(tmp_path: Path) -> None:
+    """Their pauses are random, and longer each time: a gateway may take only some a second."""
+    times = []
+    for chance in (0.0, 1.0):
+        folder = tmp_path / str(chance)
+        folder.mkdir()
+        platform = FakePlatform(loses=3, has_effect=False)
+        start(folder, platform, chance=chance)
+        times.append(platform.sent_at)
+    early, late = times
+    # A search lasts the same for both, apart from the two seconds between two readings of a list.
+    apart = [then - now for now, then in zip(early, late, strict=True)]
+    longer = [then - before for before, then in pairwise(apart)]
+    assert apart[0] == 0.0
+    assert longer == pytest.approx([2.0, 4.0, 8.0], abs=2.0)
