@@ -16,9 +16,9 @@ from orchestrator.apify.models.decoding import check_of_items, read_run, read_ru
 from orchestrator.apify.policy.rate_limits import Rate
 from orchestrator.apify.policy.sender import ALL_BUT_TOKEN_REFUSALS, NO_REFUSALS, Call, Sender
 from orchestrator.apify.request_builder import RequestBuilder
-from orchestrator.errors import ServerFault
+from orchestrator.errors import InputRejected, ServerFault
 from orchestrator.model.ids import Mark, RunId
-from orchestrator.model.jobs import ItemsQuery, RunOptions, Target, TargetKind
+from orchestrator.model.jobs import ItemsQuery, RunOptions, Target
 
 LOG_SILENCE_SECS = 600.0
 """How long a log that is followed may stay without a line before its connection counts as dead."""
@@ -109,12 +109,17 @@ class RunEndpoints:
         options: RunOptions | None = None,
         output_record_key: str | None = None,
         mark: Mark | None = None,
+        by_get: bool = False,
     ) -> AbstractAsyncContextManager[Download]:
         """
         Starts a run and waits for its end; the answer is its output record.
 
-        One request that only a conflict repeats: a POST, or a GET for a task without a body. A run
-        without that record gives an empty body. The answer does not hold the run's id.
+        One request that only a conflict repeats. A run without that record gives an empty body. The
+        answer does not hold the run's id.
+
+        Args:
+            by_get: sends a GET, which has no body. Gateways and proxies may send a GET again, and
+                each of them starts a run.
 
         Raises, on entering:
             StartUnconfirmed: the run may have been started, or takes longer than `sync_wait_secs`:
@@ -126,11 +131,16 @@ class RunEndpoints:
         query = urls.sync_query(
             target,
             options or RunOptions(),
-            by_get=_is_by_get(target, body),
+            by_get=by_get,
             output_record_key=output_record_key,
         )
         return self._hold(
-            target, f"run-sync{query}", body=body, content_type=content_type, mark=mark
+            _method(body, by_get=by_get),
+            target,
+            f"run-sync{query}",
+            body=body,
+            content_type=content_type,
+            mark=mark,
         )
 
     def run_sync_items(
@@ -144,9 +154,13 @@ class RunEndpoints:
         offset: int = 0,
         limit: int | None = None,
         mark: Mark | None = None,
+        by_get: bool = False,
     ) -> AbstractAsyncContextManager[Download]:
         """
         Starts a run and waits for its end; the answer is the items of its default dataset.
+
+        Args:
+            by_get: as for `run_sync`.
 
         Raises, on entering: as `run_sync`.
         """
@@ -154,12 +168,13 @@ class RunEndpoints:
         text = urls.sync_query(
             target,
             options or RunOptions(),
-            by_get=_is_by_get(target, body),
+            by_get=by_get,
             items=items,
             offset=offset,
             limit=limit,
         )
         return self._hold(
+            _method(body, by_get=by_get),
             target,
             f"run-sync-get-dataset-items{text}",
             body=body,
@@ -266,6 +281,7 @@ class RunEndpoints:
 
     def _hold(
         self,
+        method: str,
         target: Target,
         place: str,
         *,
@@ -275,7 +291,6 @@ class RunEndpoints:
         check: Callable[[Response], None] | None = None,
     ) -> Opening:
         path = urls.target_path(target, self._requests.path_prefix)
-        method = "GET" if _is_by_get(target, body) else "POST"
 
         async def open_exchange() -> Opened:
             # Built on entering, because compressing the body may wait for a thread.
@@ -300,6 +315,7 @@ def _read_run_with(run_id: RunId, body: bytes) -> models.Run:
     return run
 
 
-def _is_by_get(target: Target, body: bytes | None) -> bool:
-    """Whether a synchronous start is a GET: a task's, with the task's own input."""
-    return body is None and target.kind is TargetKind.TASK
+def _method(body: bytes | None, *, by_get: bool) -> str:
+    if by_get and body is not None:
+        raise InputRejected("a start by GET has no input; leave out by_get")
+    return "GET" if by_get else "POST"

@@ -120,7 +120,7 @@ def sync_query(
     The query of a start that waits for the run's end.
 
     Args:
-        by_get: whether the start has no body.
+        by_get: whether the start is a GET.
         output_record_key: None for the platform's own, `OUTPUT`.
         items: when the answer is the dataset's items instead of the output record.
 
@@ -131,9 +131,7 @@ def sync_query(
         raise _no_parameter("force_permission_level", 'a start with mode = "sync"')
     # The GET of a task is the only synchronous start without this parameter (API reference).
     if options.restart_on_error is not None and by_get and target.kind is TASK:
-        raise _no_parameter(
-            "restart_on_error", 'a start with mode = "sync" of a task without input'
-        )
+        raise _no_parameter("restart_on_error", "a start of a task by GET")
     pairs = _run_pairs(options)
     if output_record_key is not None:
         pairs.append(("outputRecordKey", output_record_key))

@@ -84,8 +84,8 @@ async def test_large_input_arrives_whole(transport: Make) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda client: client.runs.run_sync(TASK),
-        lambda client: client.runs.run_sync_items(TASK),
+        lambda client: client.runs.run_sync(TASK, by_get=True),
+        lambda client: client.runs.run_sync_items(TASK, by_get=True),
         lambda client: client.runs.run_sync(ACTOR, body=b"{}"),
     ],
     ids=["GET run-sync", "GET run-sync-get-dataset-items", "POST run-sync"],

@@ -198,7 +198,7 @@ async def test_sync_start_beyond_the_longest_wait_is_unconfirmed(tmp_path: Path)
 
 
 async def test_task_is_run_with_its_own_input(tmp_path: Path) -> None:
-    """A task without a body runs by GET with its own input."""
+    """A task without a body runs with its own input, by GET too."""
     actors = tmp_path / "actors"
     (actors / "tasks").mkdir(parents=True)
     task = {"name": "mine", "actor": "orchestrator/simulated", "input": {"items": 4}}
@@ -207,8 +207,9 @@ async def test_task_is_run_with_its_own_input(tmp_path: Path) -> None:
         me = await client.account.get()
         target = Target(kind=TargetKind.TASK, id=f"{me.username}/mine")
         found = await client.actors.get_target(target)
-        async with client.runs.run_sync_items(target) as download:
-            assert len((await download.read()).splitlines()) == 4
+        for by_get in (False, True):
+            async with client.runs.run_sync_items(target, by_get=by_get) as download:
+                assert len((await download.read()).splitlines()) == 4
         run = await client.runs.start(target, body=b'{"items": 2}', wait_secs=10)
         assert run.actor_task_id == found.id
         assert len((await items_of(client, run.default_dataset_id)).splitlines()) == 2

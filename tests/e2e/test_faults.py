@@ -151,10 +151,10 @@ def test_sync_job_that_collects_only_items_gets_them_in_the_answer(command: Comm
     assert len((folder / "items.jsonl").read_text().splitlines()) == 5
 
 
-def test_sync_task_without_input_is_started_by_one_get(faulty: Faulty) -> None:
-    """The GET that starts a paid run is sent once, even if its connection breaks."""
+def test_sync_task_without_input_is_started_by_one_post(faulty: Faulty) -> None:
+    """It is sent once, even if its connection breaks; gateways may send a GET again."""
     command, platform = faulty(
-        {"method": "GET", "path": "/run-sync", "do": "reset-after", "times": 2}
+        {"method": "POST", "path": "/run-sync", "do": "reset-after", "times": 2}
     )
     platform.post(
         "/actor-tasks",

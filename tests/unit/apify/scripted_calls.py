@@ -49,7 +49,7 @@ async def start(client: ApifyClient) -> str:
 
 
 async def sync(client: ApifyClient) -> bytes:
-    async with client.runs.run_sync(TASK) as download:
+    async with client.runs.run_sync(TASK, by_get=True) as download:
         return await download.read()
 
 

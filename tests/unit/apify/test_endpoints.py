@@ -143,7 +143,7 @@ CALLS: dict[str, tuple[Call, str, dict[str, str]]] = {
                 TASK, options=RunOptions(memory_mbytes=256), output_record_key="O"
             )
         ),
-        "GET /v2/actor-tasks/me~my-task/run-sync",
+        "POST /v2/actor-tasks/me~my-task/run-sync",
         {"memory": "256", "outputRecordKey": "O"},
     ),
     "run an Actor for its items": (
@@ -162,6 +162,16 @@ CALLS: dict[str, tuple[Call, str, dict[str, str]]] = {
     ),
     "run a task with its own input for its items": (
         opened(lambda c: c.runs.run_sync_items(TASK)),
+        "POST /v2/actor-tasks/me~my-task/run-sync-get-dataset-items",
+        {"format": "jsonl"},
+    ),
+    "run a task by GET": (
+        opened(lambda c: c.runs.run_sync(TASK, output_record_key="O", by_get=True)),
+        "GET /v2/actor-tasks/me~my-task/run-sync",
+        {"outputRecordKey": "O"},
+    ),
+    "run a task by GET for its items": (
+        opened(lambda c: c.runs.run_sync_items(TASK, by_get=True)),
         "GET /v2/actor-tasks/me~my-task/run-sync-get-dataset-items",
         {"format": "jsonl"},
     ),
@@ -347,9 +357,15 @@ IMPOSSIBLE: dict[str, tuple[Call, str]] = {
         opened(lambda c: c.runs.run_sync(ACTOR, options=LEVEL)),
         "force_permission_level",
     ),
-    "restart of a task without input in sync mode": (
-        opened(lambda c: c.runs.run_sync(TASK, options=RunOptions(restart_on_error=True))),
+    "restart of a task by GET": (
+        opened(
+            lambda c: c.runs.run_sync(TASK, options=RunOptions(restart_on_error=True), by_get=True)
+        ),
         "restart_on_error",
+    ),
+    "an input by GET": (
+        opened(lambda c: c.runs.run_sync(TASK, body=b"{}", by_get=True)),
+        "by_get",
     ),
     "webhooks of a resurrection": (
         lambda c: c.runs.resurrect(RUN, RunOptions(webhooks=(WEBHOOK,))),
