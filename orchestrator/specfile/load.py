@@ -11,8 +11,11 @@ from functools import cached_property
 from pathlib import Path
 
 from orchestrator.errors import SpecError
+from orchestrator.model.jobs import variables_in
 from orchestrator.spec_mistake import Mistake
 from orchestrator.specfile.model import Spec
+from orchestrator.specfile.templates.template import is_template
+from orchestrator.specfile.templates.trees import strings_in
 from orchestrator.specfile.text.includes import Documents, read_documents
 from orchestrator.specfile.text.positions import Path as FieldPath
 from orchestrator.specfile.text.syntax import make_jsonable
@@ -53,6 +56,12 @@ class LoadedSpec:
         for document in reversed(self.documents.files):
             digest.update(document.source)
         return digest.hexdigest()
+
+    @property
+    def variables(self) -> list[str]:
+        """The environment variables that it names as `{{ env.NAME }}`, sorted."""
+        texts = (text for _, text in strings_in(self.documents.data) if is_template(text))
+        return sorted({name for text in texts for name in variables_in(text.encode())})
 
     def folder(self, path: FieldPath) -> Path:
         """The folder that file names in a field are relative to."""

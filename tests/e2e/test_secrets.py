@@ -48,6 +48,16 @@ item = { text = "a\u009b2Jb\u0007c\u202ed" }
 log_lines = ["a\u009b2Jb\u0007c\u202ed"]
 """
 
+SHORT = """
+[batch]
+name = "short"
+
+[[jobs]]
+name = "one"
+actor = "orchestrator/simulated"
+input = { a = "{{ env.LONG }}", b = "{{ env.SHORT }}", c = "{{ env['EMPTY'] | upper }}" }
+"""
+
 PRINTED = """
 [batch]
 name = "printed"
@@ -170,3 +180,16 @@ def test_log_that_is_kept_has_no_secret(command: Command) -> None:
     assert all(SECRET not in done.out + done.err for done in (ran, *later))
     assert "ValueError: the key [secret] is not valid" in later[0].out
     assert holders(command.folder) == []
+
+
+def test_validate_warns_of_values_that_are_too_short_to_be_redacted(tmp_path: Path) -> None:
+    """It names their variables and never the values; an empty one is short, too."""
+    variables = {"LONG": "open-sesame", "SHORT": "hunter2", "EMPTY": ""}
+    command = Command(folder=tmp_path, variables=variables)
+    command.write("s.toml", SHORT)
+    done = command.run("validate", "s.toml")
+    assert done.code == 0, done.err
+    told = re.findall(r"warning: s\.toml: the value of the environment variable (\w+)", done.err)
+    assert (told, "hunter2" in done.err) == (["EMPTY", "SHORT"], False), done.err
+    (spec,) = command.run("validate", "s.toml", "--json").json["specs"]
+    assert (spec["valid"], len(spec["warnings"])) == (True, 2)

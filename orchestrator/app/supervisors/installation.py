@@ -14,7 +14,6 @@ from zlib import crc32
 from orchestrator.app.supervisors.clock_gaps import Gap, gaps
 from orchestrator.app.supervisors.cron_fields import CronFields, fields_of
 from orchestrator.errors import UsageError
-from orchestrator.model.jobs import variables_in
 from orchestrator.model.schedule import Schedule
 
 MOST_JITTER_SECS = 300
@@ -134,11 +133,6 @@ def jitter_of(schedule: Schedule, now: datetime, asked: int | None) -> int:
             f"choose at most {most} seconds"
         )
     return asked
-
-
-def env_names_in(texts: Sequence[str]) -> list[str]:
-    """The environment variables that texts of a spec name as `{{ env.NAME }}`, sorted."""
-    return sorted({name for text in texts if "{{" in text for name in variables_in(text.encode())})
 
 
 def refuse_odd_paths(paths: Sequence[str | Path]) -> None:

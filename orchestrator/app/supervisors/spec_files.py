@@ -7,21 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestrator.app.supervisors.installation import env_names_in
 from orchestrator.errors import UsageError
 from orchestrator.specfile import LoadedSpec
 from orchestrator.specfile.jobs.job_input import text_files
 from orchestrator.specfile.templates.template import is_template
-from orchestrator.specfile.templates.trees import strings_in
 from orchestrator.specfile.text.positions import Path as FieldPath
 
 ADVICE = "copy the spec and its files into an image of your own, and change the manifest"
-
-
-def variables_of(loaded: LoadedSpec) -> list[str]:
-    """The environment variables that a spec names as `{{ env.NAME }}`, sorted."""
-    texts = [text for _, text in strings_in(loaded.documents.data)]
-    return env_names_in(texts)
 
 
 def files_of(loaded: LoadedSpec) -> dict[str, str]:

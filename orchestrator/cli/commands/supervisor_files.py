@@ -36,7 +36,7 @@ from orchestrator.app.supervisors.kubernetes_manifest import (
     SPEC_FOLDER,
     kubernetes_manifest,
 )
-from orchestrator.app.supervisors.spec_files import files_of, variables_of
+from orchestrator.app.supervisors.spec_files import files_of
 from orchestrator.app.supervisors.systemd_units import systemd_units
 from orchestrator.cli.command_settings import choice_of, settings_of
 from orchestrator.errors import OutputLost, OutputNotWritable, UsageError
@@ -180,7 +180,7 @@ def _needs(loaded: LoadedSpec, settings: Settings, options: argparse.Namespace) 
     return [
         *([] if options.local else ["APIFY_TOKEN"]),
         *([LEDGER_URL] if has_server and not in_config else []),
-        *variables_of(loaded),
+        *loaded.variables,
     ]
 
 
@@ -304,7 +304,7 @@ def _warn_of_mistakes(
 ) -> None:
     """Says on stderr what `run` would refuse now; data may still come until it is called."""
     # The variables are those of the environment file.
-    environment = dict.fromkeys((*os.environ, *variables_of(loaded)), "set")
+    environment = dict.fromkeys((*os.environ, *loaded.variables), "set")
     jobs = expand(
         loaded,
         params=dict(options.param),

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ from orchestrator.app.occurrences.schedules import schedule_of
 from orchestrator.errors import SpecError
 from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import Job
-from orchestrator.specfile import expand, load_spec
+from orchestrator.safe_text import SHORTEST
+from orchestrator.specfile import LoadedSpec, expand, load_spec
 
 if TYPE_CHECKING:
     from orchestrator.app.plan.online_validation import Answers
@@ -53,23 +54,42 @@ def _answer(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     schedule = schedule_of(loaded.spec.batch, None)
     params, day = dict(options.param), schedule.day_of(schedule.at(datetime.now(UTC)))
     jobs = expand(loaded, params=params, env=os.environ, today=day, output=options.output)
+    warnings = list(_short_secrets(loaded))
     if not options.online:
-        return {"spec": str(path), "valid": True, "jobs": sum(1 for _ in jobs)}
+        count = sum(1 for _ in jobs)
+        _warn(warnings, options)
+        return {"spec": str(path), "valid": True, "jobs": count, "warnings": warnings}
     listed = list(jobs)
     online = _ask(listed, sweeps_of(loaded, params, day), options)
     if not options.json:
         for sentence in online.mistakes:
             sys.stderr.write(f"{path}: {sentence}\n")
-        for sentence in online.warnings:
-            sys.stderr.write(f"warning: {sentence}\n")
+    warnings += online.warnings
+    _warn(warnings, options)
     return {
         "spec": str(path),
         "valid": not online.mistakes,
         "jobs": len(listed),
         "inputs_checked": online.asked,
         "online_mistakes": online.mistakes,
-        "warnings": online.warnings,
+        "warnings": warnings,
     }
+
+
+def _short_secrets(loaded: LoadedSpec) -> Iterator[str]:
+    """What is too short to be kept out of files and messages, in words; not the values."""
+    for name in loaded.variables:
+        if len(os.environ.get(name, "?" * SHORTEST)) < SHORTEST:
+            yield (
+                f"{loaded.path}: the value of the environment variable {name} has fewer than "
+                f"{SHORTEST} characters, so it is not kept out of files and messages"
+            )
+
+
+def _warn(warnings: Iterable[str], options: argparse.Namespace) -> None:
+    if not options.json:
+        for sentence in warnings:
+            sys.stderr.write(f"warning: {sentence}\n")
 
 
 def _ask(jobs: list[Job], sweeps: Iterable[ItemSweep], options: argparse.Namespace) -> Answers:
