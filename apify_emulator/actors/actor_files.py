@@ -114,7 +114,7 @@ def read_actor(folder: Path) -> Actor:
     try:
         return _identified(
             Actor(
-                full_name=name if "/" in name else f"{USERNAME}/{name}",
+                full_name=owned_name(name),
                 folder=folder,
                 title=definition.get("title"),
                 description=definition.get("description"),
@@ -135,6 +135,12 @@ def read_actor(folder: Path) -> Actor:
         )
     except (TypeError, ValueError, AttributeError, OSError) as problem:
         raise SetupError(f"{path}: {problem}") from problem
+
+
+def owned_name(name: str) -> str:
+    """`username/name`; `me` is the account itself, as in the paths of the API."""
+    owner, _, own = name.rpartition("/")
+    return f"{USERNAME if owner in ('', 'me') else owner}/{own}"
 
 
 def _identified(actor: Actor) -> Actor:

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from apify_emulator.actors.actor_files import SIMULATED, read_actor
+from apify_emulator.actors.actor_files import SIMULATED, owned_name, read_actor
 from apify_emulator.errors import SetupError
 from apify_emulator.json_files import parse_json
 from apify_emulator.runs.recording import FACTS, FOLDER, ITEMS, LOG, load_recording
@@ -142,7 +142,7 @@ def check_name(full_name: str) -> str:
     full_name = _STORE.sub("", full_name).partition("?")[0].rstrip("/")
     if not _NAME.fullmatch(full_name):
         raise SetupError(f'expected an Actor like "apify/instagram-scraper", found {full_name!r}')
-    return full_name.replace("~", "/")
+    return owned_name(full_name.replace("~", "/"))
 
 
 def _write_recording(folder: Path, run: StandInRun) -> None:

@@ -96,6 +96,16 @@ def test_name_that_would_keep_the_emulator_from_starting_is_refused(tmp_path: Pa
     assert done.code == 0, done.err
 
 
+async def test_stand_in_of_the_account_itself_is_found(tmp_path: Path) -> None:
+    """A spec may name an Actor of its own account as `me/shop`, and so may `add`."""
+    (tmp_path / "items.jsonl").write_text('{"a": 1}\n')
+    done = run_command("add", "me/shop", str(tmp_path), "--data", str(tmp_path / "data"))
+    assert done.code == 0, done.err
+    async with calling(tmp_path / "data") as call:
+        for path in ("me~shop", "local~shop", "~shop"):
+            assert (await call("POST", f"actors/{path}/runs", json={})).status == 201
+
+
 async def test_stand_in_that_is_added_later_exists_at_once(
     tmp_path: Path,
 ) -> None:
