@@ -57,12 +57,14 @@ def recorded_progress(reader: LedgerReader) -> Progress | None:
     if recorded is None or not reader.is_shared():
         return recorded
     # Each process records its own figures. How fast all are together, none of them knows.
+    counted = _counted(reader)
     return replace(
-        _counted(reader),
+        counted,
         live=tuple(reader.oldest_runs(MOST_RUNS)),
         failures=recorded.failures,
         limit=recorded.limit,
-        limited=recorded.limited,
+        # Some of them may have started since.
+        limited=min(recorded.limited, counted.waiting),
         stopping=recorded.stopping,
     )
 
