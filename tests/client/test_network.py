@@ -86,14 +86,20 @@ async def test_unreachable_proxy_is_an_error(environment: pytest.MonkeyPatch) ->
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1 with its key, signed by itself."""
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-         "-subj", "/CN=local", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", path, "-out", f"{path}.crt"],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
+    return certificate_for(tmp_path_factory.mktemp("tls") / "both.pem", "IP:127.0.0.1")
+
+
+def certificate_for(path: Path, name: str, *, days: str = "2") -> Path:
+    """A certificate with its key; it has expired if the days are negative."""
+    names, asked = (path.with_suffix(suffix) for suffix in (".names", ".asked"))
+    names.write_text(f"subjectAltName={name}\n")
+    for words in (
+        ("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=local", "-keyout", path,
+         "-out", asked),
+        ("x509", "-req", "-in", asked, "-signkey", path, "-days", days, "-extfile", names,
+         "-out", f"{path}.crt"),
+    ):  # fmt: skip
+        subprocess.run(["openssl", *words], check=True, capture_output=True)
     path.write_bytes(path.read_bytes() + Path(f"{path}.crt").read_bytes())
     return path
 
@@ -127,6 +133,39 @@ async def test_unknown_certificate_is_an_error(
     ):
         with pytest.raises(ConnectionLost, match="SSL_CERT_FILE") as caught:
             await client.runs.get(RunId("run1"))
+    assert caught.value.had_no_effect
+
+
+@pytest.mark.parametrize(
+    ("days", "name", "advice"),
+    [("2", "DNS:other.example", "APIFY_API_BASE_URL"), ("-3", "IP:127.0.0.1", "renewed")],
+    ids=["another name", "expired"],
+)
+async def test_certificate_that_no_setting_makes_good_has_other_advice(
+    environment: pytest.MonkeyPatch, tmp_path: Path, days: str, name: str, advice: str
+) -> None:
+    """The authority is known, so the message does not ask for its file."""
+    path = certificate_for(tmp_path / "both.pem", name, days=days)
+    environment.setenv("SSL_CERT_FILE", f"{path}.crt")
+    async with (
+        raw_server(answering(http(RUN)), tls=tls_of(path)) as server,
+        client_of(server.url) as client,
+    ):
+        with pytest.raises(ConnectionLost, match=advice) as caught:
+            await client.runs.get(RunId("run1"))
+    assert "SSL_CERT_FILE" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_proxy_that_asks_for_a_password_says_where_to_write_it(
+    environment: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """A proxy without a tunnel answers like a platform, one with a tunnel refuses it."""
+    async with raw_server(answering(http(b"<html>Who?</html>", status=407))) as proxy:
+        environment.setenv(f"{scheme.upper()}_PROXY", proxy.url)
+        async with client_of(f"{scheme}://platform.example") as client:
+            with pytest.raises(ConnectionLost, match="http://user:password@") as caught:
+                await client.runs.get(RunId("run1"))
     assert caught.value.had_no_effect
 
 

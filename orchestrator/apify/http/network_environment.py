@@ -22,6 +22,12 @@ from orchestrator.system_errors import refuse_exhaustion
 CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 CA_FOLDER = "SSL_CERT_DIR"
 
+PROXY_ADVICE = (
+    "give it a user and a password: http://user:password@proxy.example:3128 in HTTPS_PROXY, "
+    "HTTP_PROXY or ALL_PROXY"
+)
+"""What to do about a proxy that asks who one is (407)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from aiohttp import (
@@ -22,6 +24,7 @@ from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
 from orchestrator.apify.http.encodings import decoder_for
 from orchestrator.apify.http.headers import whole_number
 from orchestrator.apify.http.json_end import json_end_of
+from orchestrator.apify.http.network_environment import PROXY_ADVICE
 from orchestrator.apify.http.transport import Request
 from orchestrator.errors import (
     ConnectionLost,
@@ -129,10 +132,7 @@ def _named(error: Exception, request: Request, answered: bool) -> PlatformError:
         case ConnectionTimeoutError():
             return _unsent(f"no connection to {host} within {request.deadlines.connect:g} s")
         case ClientConnectorCertificateError():
-            return _unsent(
-                f"the certificate of {host} is not trusted ({error.certificate_error}); name its "
-                "authority's file in SSL_CERT_FILE"
-            )
+            return _unsent(f"the certificate of {host} is not trusted {_certificate_advice(error)}")
         case ClientProxyConnectionError():
             return _unsent(f"no connection to the proxy for {host} ({reason_of(error)})")
         case ClientConnectorError():
@@ -140,7 +140,14 @@ def _named(error: Exception, request: Request, answered: bool) -> PlatformError:
         case UnicodeError():
             return _unsent(f"no connection to {host} (it cannot be the name of a host)")
         case ClientHttpProxyError():
-            return _unsent(f"the proxy refuses a connection to {host} (HTTP {error.status})")
+            advice = (
+                f"; {PROXY_ADVICE}"
+                if error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+                else ""
+            )
+            return _unsent(
+                f"the proxy refuses a connection to {host} (HTTP {error.status}){advice}"
+            )
         case TimeoutError():
             return RequestTimeout(
                 f"{host} was silent in the middle of its answer"
@@ -153,6 +160,21 @@ def _named(error: Exception, request: Request, answered: bool) -> PlatformError:
             return ConnectionLost(f"the connection to {host} broke ({reason_of(error)})")
         case _:
             return ServerFault(f"the answer of {host} is not HTTP")
+
+
+def _certificate_advice(error: ClientConnectorCertificateError) -> str:
+    found = error.certificate_error
+    if not isinstance(found, ssl.SSLCertVerificationError):
+        return f"({found})"
+    # OpenSSL's numbers (`X509_V_ERR_…`), which Python does not name.
+    match found.verify_code:
+        case 9 | 10:
+            advice = "have it renewed, or correct the clock of this machine"
+        case 62 | 64:
+            advice = "use a name that it is for, in APIFY_API_BASE_URL"
+        case _:
+            advice = "name its authority's file in SSL_CERT_FILE"
+    return f"({found.verify_message.rstrip('.')}); {advice}"
 
 
 def _unsent(message: str) -> ConnectionLost:

@@ -18,6 +18,7 @@ from http import HTTPStatus
 import orjson
 
 from orchestrator.apify.http.headers import http_date
+from orchestrator.apify.http.network_environment import PROXY_ADVICE
 from orchestrator.apify.policy.request_backoff import retry_after_secs
 from orchestrator.errors import (
     ActorRefused,
@@ -292,6 +293,8 @@ def refusal(
         )
     elif said.approval_url:
         message = f"{message}; approve it at {said.approval_url}"
+    elif status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        message = f"{message}; {PROXY_ADVICE}"
     elif advised in ADVICE:
         message = f"{message}; {ADVICE[advised]}"
     error = kind(message, method=method, path=path, status=status, error_type=error_type)
