@@ -92,6 +92,20 @@ def test_ledger_is_opened_once_for_each_phase(command: Command) -> None:
     assert len(opened) == 3
 
 
+def test_selection_that_leaves_out_needed_jobs_is_told(command: Command) -> None:
+    """A job that starts without the results of others would look like one that had them."""
+    needing = 'name = "all"\nneeds = ["collect-*"]\n'
+    needing += "input = { duration_secs = 0.01, of = '{{ needs[\"collect-*\"].run_id }}' }\n"
+    command.write("s.toml", spec(needing, SOURCE))
+    for arguments in (["--exclude", "name:collect-2"], ["--limit", "2"]):
+        done = command.run("run", "s.toml", *arguments)
+        assert done.code == 0, done.err
+        said = "warning: needed jobs left out jobs=1 first=all needs collect-2"
+        assert said in done.err
+    done = command.run("run", "s.toml", "--select", "name:*")
+    assert (done.code, "left out" in done.err) == (0, False), done.err
+
+
 def test_failed_job_skips_all_that_depend_on_it(command: Command) -> None:
     """The reason names the failed job; jobs that do not depend on it continue."""
     command.write(

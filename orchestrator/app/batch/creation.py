@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
+from orchestrator.app.batch.left_out_needs import LeftOutNeeds
 from orchestrator.app.batch_folders import LEDGER, new_folder, new_id
 from orchestrator.app.clock import utc_now
 from orchestrator.app.history.absent_batches import absent_batches
@@ -30,6 +31,7 @@ from orchestrator.model.batches import (
 )
 from orchestrator.model.ids import BatchName
 from orchestrator.model.item_sweeps import ItemSweep
+from orchestrator.model.jobs import Job
 from orchestrator.model.selection import EVERYTHING, Choice
 from orchestrator.specfile import LoadedSpec, expand
 from orchestrator.specfile.batch_end import ResultsTable, RetentionTable
@@ -117,13 +119,21 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
             absent=absent_batches(request.output, is_local=request.local is not None),
         )
         with made_ledger(folder / LEDGER):
-            chosen = request.choice.of(jobs)
+            chosen = _chosen(request, jobs)
             create_ledger(folder / LEDGER, batch, chosen, caller=request.caller)
             lock.cover_ledger()
             write_file(folder / f"spec{loaded.ending}", [loaded.source])
             discard_abandoned(folder / LEDGER, batch.name)
             keep_spec(folder / LEDGER, f"spec{loaded.ending}", loaded.source)
             yield folder
+
+
+def _chosen(request: RunRequest, jobs: Iterator[Job]) -> Iterator[Job]:
+    """The jobs of the batch; those of most batches are not remembered."""
+    tables = (request.loaded.spec.defaults, *request.loaded.spec.jobs)
+    if request.choice == EVERYTHING or not any(table.needs for table in tables):
+        return request.choice.of(jobs)
+    return LeftOutNeeds().chosen(request.choice, jobs)
 
 
 def plan_of(
