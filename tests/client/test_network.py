@@ -138,7 +138,7 @@ async def test_unknown_certificate_is_an_error(
 
 @pytest.mark.parametrize(
     ("days", "name", "advice"),
-    [("2", "DNS:other.example", "APIFY_API_BASE_URL"), ("-3", "IP:127.0.0.1", "renewed")],
+    [("2", "DNS:other.example", "APIFY_API_BASE_URL"), ("-1", "IP:127.0.0.1", "renewed")],
     ids=["another name", "expired"],
 )
 async def test_certificate_that_no_setting_makes_good_has_other_advice(
