@@ -12,6 +12,10 @@ The refusals that the API answers with are in `refusals`.
 
 from __future__ import annotations
 
+import errno
+
+DISK_FULL = "the disk is full: make room, then start the emulator again, and its runs continue"
+
 
 class EmulatorError(Exception):
     """The root of the errors; the message is for the user."""
@@ -35,3 +39,9 @@ class DataFolderInUse(EmulatorError):
     """Another process uses the data folder."""
 
     exit_code = 4
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether the system refused a write for want of room; a quota or `ulimit -f` is like it."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return isinstance(error, OSError) and error.errno in full

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apify_emulator.cli.arguments import add_commands, add_exec
-from apify_emulator.errors import EmulatorError
+from apify_emulator.errors import DISK_FULL, EmulatorError, is_disk_full
 
 if TYPE_CHECKING:
     from apify_emulator.options import EmulatorOptions
@@ -83,9 +83,13 @@ def _exit_code(arguments: argparse.Namespace) -> int:
     # A signal before the event loop handles signals.
     except* KeyboardInterrupt:
         code = 128 + signal.SIGINT
-    except* Exception:  # noqa: BLE001 - the last place that can say what happened
-        traceback.print_exc()
-        code = BUG
+    except* Exception as group:  # noqa: BLE001 - the last place that can say what happened
+        if group.split(is_disk_full)[1] is None:
+            print(f"apify-emulator: {DISK_FULL}", file=sys.stderr)
+            code = EmulatorError.exit_code
+        else:
+            traceback.print_exc()
+            code = BUG
     return code
 
 

@@ -13,6 +13,7 @@ from apify_emulator.api.permissions import check_permissions
 from apify_emulator.api.public_access import may_read
 from apify_emulator.api.router import CONTROL
 from apify_emulator.api.routes import all_routes
+from apify_emulator.errors import DISK_FULL, is_disk_full
 from apify_emulator.faults import FaultKind
 from apify_emulator.http.answers import Answer, Answered, refusal
 from apify_emulator.http.calls import Call
@@ -91,11 +92,13 @@ class RequestHandler:
             return await self._dispatch(request, path)
         except ApiError as error:
             return refusal(error)
-        except Exception:  # noqa: BLE001 - a bug in a handler, which the log shows
-            _LOG.exception("the emulator failed at %s %s", request.method, path)
-            return refusal(
-                ApiError(500, "internal-server-error", "The emulator has a bug; see its log.")
-            )
+        except Exception as error:  # noqa: BLE001 - a bug in a handler, which the log shows
+            said = "The emulator has a bug; see its log."
+            if is_disk_full(error):
+                said = DISK_FULL
+            else:
+                _LOG.exception("the emulator failed at %s %s", request.method, path)
+            return refusal(ApiError(500, "internal-server-error", said))
 
     async def _dispatch(self, request: web.BaseRequest, path: str) -> Answer:
         method = request.method

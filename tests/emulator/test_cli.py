@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 
 from tests.emulator.emulator_command import run_command, serving, start_command
 from tests.emulator.sample_actors import write_actor, write_node_actor, write_npm
-from tests.support.command import LONGEST_SECS
+from tests.support.command import LONGEST_SECS, ServedPlatform
 
 
 def _username(url: str, token: str) -> str:
@@ -40,6 +42,31 @@ def test_serve_takes_its_token_from_a_variable(tmp_path: Path) -> None:
     with serving(tmp_path, APIFY_EMULATOR_TOKEN="chosen-token") as (_, url, token):
         assert token == "chosen-token"
         assert _username(url, token) == "local"
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux limits the files of another process"
+)
+def test_full_disk_ends_the_emulator_with_a_message(tmp_path: Path) -> None:
+    """It is no bug, and the next emulator on the same data continues the runs."""
+    runs = "/acts/orchestrator~simulated/runs"
+    with serving(tmp_path) as (process, url, token):
+        platform = ServedPlatform(url=url, token=token)
+        run = platform.post(runs, {"duration_secs": 1})
+        size = (tmp_path / "journal.jsonl").stat().st_size
+        # A limit on the size of files is like a full disk.
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
+        with pytest.raises(HTTPError, match="500") as refused:
+            platform.post(runs, {"duration_secs": 1})
+        assert b"make room" in refused.value.read()
+        _, err = process.communicate(LONGEST_SECS)
+    said = "the disk is full: make room, then start the emulator again, and its runs continue"
+    assert (process.code, err) == (2, f"apify-emulator: {said}\n")
+    with serving(tmp_path) as (_, url, token):
+        ended = ServedPlatform(url=url, token=token).get(
+            f"/actor-runs/{run['id']}?waitForFinish=30"
+        )
+        assert ended["status"] == "SUCCEEDED"
 
 
 def test_second_emulator_on_the_same_data_ends_with_4(tmp_path: Path) -> None:
