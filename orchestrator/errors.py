@@ -32,7 +32,8 @@ Every error that this project raises on purpose, and the exit code that each one
        │  ├─ ActorRefused                  rent it, approve it, share it: concerns this Actor
        │  ├─ InputRejected                 correct the input or the options
        │  ├─ Conflict                      what it concerns is being changed: a start is repeated
-       │  ├─ NotFound                      no such thing
+       │  ├─ NotFound ...............  2  no such thing
+       │  │  └─ NoEndpoint                 no such address: the settings are wrong
        │  └─ RunFailed                     a synchronous run that did not succeed
        └─ StartUnconfirmed                 find out: the run may have been started
 
@@ -353,6 +354,12 @@ class Conflict(PermanentError):
 
 class NotFound(PermanentError):
     """The thing named in the path is not there, or not shown to this token."""
+
+    exit_code = 2
+
+
+class NoEndpoint(NotFound):
+    """The API has nothing at this address, whatever it names: the settings are wrong."""
 
 
 class PlanLimitReached(PermanentError):

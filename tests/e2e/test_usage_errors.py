@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Command, ServedPlatform, sweep
+from tests.support.command import HURRIED, Command, ServedPlatform, sweep
 
 GOOD = sweep(jobs=1, duration_secs=0.01, items=1)
 
@@ -170,3 +170,38 @@ def test_address_with_a_path_too_much_is_blamed(command: Command) -> None:
     done = wrong.run("run", "spec.toml")
     assert (done.code, "; check APIFY_API_BASE_URL" in done.err) == (2, True), done.err
     assert leaves_nothing(command)
+
+
+@pytest.mark.parametrize(
+    ("address", "message", "advice"),
+    [
+        ("{}/api", "is not the address of the API", "set APIFY_API_BASE_URL"),
+        ("api.apify.com", "is not the address of a platform", "correct what it names"),
+    ],
+)
+def test_doctor_does_not_blame_the_token_for_an_address(
+    command: Command, address: str, message: str, advice: str
+) -> None:
+    """What leads to no endpoint is no matter of the token and its permissions."""
+    url = address.format(command.variables["APIFY_API_BASE_URL"])
+    wrong = replace(command, variables={**command.variables, "APIFY_API_BASE_URL": url})
+    done = wrong.run("doctor", "--json")
+    found = {check["about"]: check for check in done.json["checks"]}
+    assert (done.code, "token" in found, "limits" in found) == (1, False, False), done.out
+    assert message in found["platform"]["found"]
+    assert advice in found["platform"]["advice"]
+
+
+def test_wrong_address_is_no_proof_that_data_is_gone(command: Command) -> None:
+    """A question that no endpoint hears ends with 2, and names the setting."""
+    command.write("spec.toml", GOOD)
+    assert command.run("run", "spec.toml").code == 0
+    url = f"{command.variables['APIFY_API_BASE_URL']}/api"
+    variables = {**command.variables, "APIFY_API_BASE_URL": url}
+    wrong = replace(command, variables=variables, program=HURRIED)
+    key = next((command.folder / "output").glob("*/latest/jobs/*")).name
+    name = next((command.folder / "output").glob("*/latest")).parent.name
+    for words in (("verify", name, "--online"), ("logs", name, key)):
+        done = wrong.run(*words)
+        assert (done.code, "; check APIFY_API_BASE_URL" in done.err) == (2, True), done.err
+        assert "does not exist on the platform" not in done.out

@@ -25,6 +25,7 @@ from orchestrator.errors import (
     Conflict,
     ConnectionLost,
     InputRejected,
+    NoEndpoint,
     NoRoom,
     NotAuthorized,
     NotFound,
@@ -122,12 +123,12 @@ TYPES: dict[type[PlatformError], tuple[str, ...]] = {
     NotFound: (
         "actor-not-found",
         "default-dataset-not-found",
-        "page-not-found",
         "record-not-found",
         "record-or-token-not-found",
         "unexpected-route",
         "user-not-found",
     ),
+    NoEndpoint: ("page-not-found",),
     InputRejected: (
         "build-not-found",
         "build-outdated",
@@ -200,6 +201,7 @@ CLASS_OF_PAGE: dict[int, type[PlatformError]] = {
 }
 
 ADVICE: dict[type[PlatformError], str] = {
+    NoEndpoint: "check APIFY_API_BASE_URL",
     NotAuthorized: "check the token (APIFY_TOKEN) and what it may do",
     PlanLimitReached: "check the plan and its limits in the account's billing settings",
 }

@@ -185,10 +185,7 @@ class _Lookups:
             if error.concerns_every_job or isinstance(error, TransientError):
                 self._errors.append((TARGETS, error))
             else:
-                # Each request is answered so if the address has a path too much.
-                is_wrong = error.error_type == "page-not-found"
-                advice = "; check APIFY_API_BASE_URL" if is_wrong else ""
-                self.refused[target] = f"{error.message}{advice}"
+                self.refused[target] = error.message
 
 
 def _importance(found: tuple[int, PlatformError]) -> tuple[bool, int, str]:

@@ -11,11 +11,12 @@ from orchestrator.apify.models import AccountLimits
 from orchestrator.app.clock import utc_now
 from orchestrator.app.doctor.findings import Finding, problem, warning
 from orchestrator.app.setup.context import BatchContext, connected_client
-from orchestrator.errors import NotAuthorized, PermanentError, PlatformError
+from orchestrator.errors import NoEndpoint, NotAuthorized, PermanentError, PlatformError
 from orchestrator.model.money import money
 
 NEARLY_USED = Decimal("0.9")
 PERMISSION = "give the token the permission to read the account, if limits should be known"
+ADDRESS = "set APIFY_API_BASE_URL to the address of the platform"
 EXACT = timedelta(seconds=30)
 WRONG = timedelta(minutes=5)
 """A clock that is further off than this misses the occurrences of a schedule."""
@@ -34,8 +35,10 @@ async def check_account(context: BatchContext) -> list[Finding]:
         except NotAuthorized as error:
             advice = "copy the token again from Apify Console, Settings, API & Integrations"
             if error.error_type is None:  # not the platform's own words: a redirect led elsewhere
-                advice = "set APIFY_API_BASE_URL to the address of the platform"
+                advice = ADDRESS
             return [problem("token", f"{url} refuses it: {error}", advice)]
+        except NoEndpoint as error:
+            return [problem("platform", f"{url} is not the address of the API: {error}", ADDRESS)]
         except PermanentError as error:
             # A scoped token may start runs without the right to read its user.
             found = warning("token", f"{url} does not say whose it is: {error}", PERMISSION)

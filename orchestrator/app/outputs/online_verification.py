@@ -15,7 +15,7 @@ from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.outputs.verification import stored_of
 from orchestrator.app.setup.context import BatchContext, connected_client
 from orchestrator.collector.dataset import count_behind
-from orchestrator.errors import NotFound
+from orchestrator.errors import NoEndpoint, NotFound
 from orchestrator.ledger import JobReport, LedgerReader
 from orchestrator.model.ids import DatasetId, JobKey
 from orchestrator.model.jobs import ItemsQuery
@@ -94,6 +94,9 @@ async def _difference(
     """How the platform's dataset differs from what was collected of it."""
     try:
         held = await count_behind(client, dataset_id, query, stored)
+    except NoEndpoint:
+        # Nothing was asked of the platform, so nothing is known to be gone.
+        raise
     except NotFound:
         gone = f"dataset {dataset_id} does not exist on the platform any more"
         return Difference(gone, is_collectable=False)

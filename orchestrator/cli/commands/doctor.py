@@ -68,9 +68,12 @@ def _check(settings: Settings, options: argparse.Namespace) -> list[Finding]:
 def _check_platform(settings: Settings, options: argparse.Namespace) -> list[Finding]:
     try:
         settings.require_token()
-        return in_event_loop(check_account, make_context(options, settings))
     except ConfigError as error:
         return [problem("token", str(error), "set APIFY_TOKEN, or run `apify login`")]
+    try:
+        return in_event_loop(check_account, make_context(options, settings))
+    except ConfigError as error:
+        return [problem("platform", str(error), "correct what it names")]
 
 
 def _check_spec(loaded: LoadedSpec, settings: Settings) -> Iterator[Finding]:
