@@ -67,7 +67,7 @@ def expand(
     mistakes.add_all(found)
     values = {"date": today.isoformat(), **settled}
     mistakes.add_all(check_notify(loaded.spec.notify, env))
-    if not loaded.has_flaw(("results",), ("defaults", "collect")):
+    if not loaded.has_flaw(("results",)):
         mistakes.add_all(check_results(loaded.spec))
     around = Surroundings(
         folder=Path(),

@@ -95,6 +95,17 @@ def check_live(merged: Merged) -> Found:
         yield merged.place("collect", "live"), "works in async mode only"
 
 
+def check_mergeable(merged: Merged) -> Found:
+    """Checks that `[results]` can merge the items of a job."""
+    collect: CollectTable | None = merged.fields.get("collect")
+    if collect is None:
+        return
+    if collect.items is False:
+        yield merged.place("collect", "items"), "must be true: [results] has the items of all jobs"
+    elif collect.format not in (None, "jsonl"):
+        yield merged.place("collect", "format"), 'must be "jsonl": [results] merges no other format'
+
+
 def check_expectations(merged: Merged) -> Found:
     """Checks that `expect` can be evaluated."""
     expect: ExpectTable | None = merged.fields.get("expect")
@@ -154,7 +165,7 @@ def _wrong_with_schema(merged: Merged, schema: Mapping[str, Any]) -> Found:
 
 
 def check_results(spec: Spec) -> Found:
-    """Checks that the items of all jobs can be merged."""
+    """Checks fields of `[results]` that depend on one another."""
     results = spec.results
     if results is None:
         return
@@ -166,12 +177,6 @@ def check_results(spec: Spec) -> Found:
         yield ("results", "unique_missing"), "needs unique: the fields that identify an item"
     if results.csv_safe and results.format != "csv":
         yield ("results", "csv_safe"), 'goes with format = "csv" only'
-    for place, table in (("defaults", spec.defaults), *(("jobs", job) for job in spec.jobs)):
-        collect = table.collect
-        if collect is not None and (
-            collect.items is False or collect.format not in (None, "jsonl")
-        ):
-            yield ("results",), f'needs the items of all jobs as "jsonl"; {place} say otherwise'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from orchestrator.specfile.jobs.checks import (
     check_expectations,
     check_fields,
     check_live,
+    check_mergeable,
     check_parameters,
     check_rules,
     check_templates,
@@ -123,6 +124,8 @@ class SweepMaker:
             found = [*take_out_misfits(merged), *found]
         if not has_flaw(merged.place("expect"), merged.place("collect")):
             found += [*check_expectations(merged), *check_parameters(merged), *check_live(merged)]
+        if self._loaded.spec.results is not None and not has_flaw(merged.place("collect")):
+            found += check_mergeable(merged)
         found += check_rules(merged)
         return found
 

@@ -91,3 +91,19 @@ def test_spec_that_has_run_is_not_refused_for_its_items(tmp_path: Path) -> None:
     newest(tmp_path, '{"error":1}', spec=SPEC.format(results='unique = "url"', job=""))
     assert mistakes(tmp_path, 'unique = "url"') == []
     assert len(mistakes(tmp_path, 'unique = "sku"')) == 1
+
+
+@pytest.mark.parametrize(
+    ("defaults", "job", "expected"),
+    [
+        ('format = "csv"', 'format = "jsonl"', []),
+        ('format = "csv"', "log = true", ['must be "jsonl": [results] merges no other format']),
+        ("log = true", "items = false", ["must be true: [results] has the items of all jobs"]),
+    ],
+)
+def test_what_counts_is_how_each_job_collects(
+    tmp_path: Path, defaults: str, job: str, expected: list[str]
+) -> None:
+    """A default that each job replaces is no mistake; a job that cannot be merged is named."""
+    results = f'format = "csv"\n[defaults]\ncollect = {{ {defaults} }}'
+    assert mistakes(tmp_path, results, f"collect = {{ {job} }}") == expected
