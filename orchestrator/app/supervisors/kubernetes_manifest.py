@@ -113,8 +113,8 @@ def _comments(installation: Installation, name: str) -> list[str]:
 _ALONE = (
     "The volume must have the locks of a local disk (block storage): no NFS, no object store.",
     "A batch whose ledger is lost cannot be resumed, so the volume must outlive the pods.",
-    "concurrencyPolicy Allow: a second pod of an occurrence ends with 4, and a pod of the next",
-    "one waits. A Job that ends with 4 counts as failed for Kubernetes; it needs no alarm.",
+    "concurrencyPolicy Allow: a second pod of an occurrence ends at once, and a pod of the next",
+    "one waits. ORCHESTRATOR_HELD_IS_SUCCESS makes its exit code 0, so its Job does not fail.",
     "schedule needs Kubernetes 1.27 or newer, for timeZone and podFailurePolicy.",
 )
 
