@@ -158,7 +158,7 @@ class ItemJobs:
             own=folder,
             absent=absent,
         )
-        self._earlier = None if known is None else EarlierValues(known, around)
+        self._earlier = None if known is None else EarlierValues(known, around, sweep.wants)
         self._maker = JobMaker(
             merged,
             params={name: self._values[name] for name in kept["shown"]},

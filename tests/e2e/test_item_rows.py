@@ -344,3 +344,31 @@ def test_half_an_emoji_costs_no_row(command: Command, platform: ServedPlatform) 
         command.write("later.toml", f"{later}matrix = {{ rows = {{ {rows} }} }}\n")
         planned = command.run("plan", "later.toml", "--json")
         assert (planned.code, planned.json["jobs"]) == (0, jobs), planned.err
+
+
+@pytest.mark.parametrize("chunk", [False, True], ids=["rows", "chunks"])
+def test_row_whose_job_failed_is_new_in_the_next_batch(command: Command, *, chunk: bool) -> None:
+    """The items of the searches say what was found; only the jobs of rows say what was done."""
+    # The values of chunks are not kept, so the items of their jobs have them.
+    n, more = ("n[0]", ", chunk = 1") if chunk else ("n", "")
+    command.write(
+        "s.toml",
+        f'{BATCH}[params]\nbad = 1\n[[jobs]]\nname = "search-{{{{ q }}}}"\n{ACTOR}'
+        'input = { duration_secs = 0.01, items = 1, item = { n = "{{ q }}" } }\n'
+        "matrix = { q = [0, 1, 2] }\n"
+        f'[[jobs]]\nname = "profile-{{{{ source }}}}"\n{ACTOR}'
+        f'input = {{ duration_secs = 0.01, items = 1, item = {{ n = "{{{{ {n} }}}}" }}, '
+        f"outcome = \"{{{{ 'FAILED' if {n} == bad else 'SUCCEEDED' }}}}\" }}\n[jobs.matrix]\n"
+        f'rows = {{ needs = "search-*", fields = ["n"]{more}, '
+        'except = { results = "shops", key = "n" } }\n',
+    )
+
+    def night(*more: str) -> dict[str, str]:
+        done = command.run("run", "s.toml", *more, "--json")
+        return {key: row["status"] for key, row in rows_of(done).items() if "profile" in key}
+
+    assert len(night()) == 3
+    assert night() == {"profile-search-1": "FAILED"}
+    # Another series may do it: all batches of the name count.
+    assert night("--param", "bad=7") == {"profile-search-1": "SUCCEEDED"}
+    assert night() == {}

@@ -9,7 +9,7 @@ tried again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +36,28 @@ class EarlierValues:
     Args:
         around: has the folder of all batches, whether batches on the local platform count instead
             of the others, and the folder of the batch that asks, which does not count.
+        is_source: whether the rows are the items of the job with a key. In batches of the own name
+            such jobs do not count: they say that a row was found, and not that it was done.
 
     Raises:
         SourceMistake: the results of some batch cannot be read, or another machine has them.
     """
 
-    def __init__(self, table: ExceptTable, around: Surroundings) -> None:
+    def __init__(
+        self,
+        table: ExceptTable,
+        around: Surroundings,
+        is_source: Callable[[str], bool] | None = None,
+    ) -> None:
         own = around.own
+        is_of_own_name = own is not None and own.parent.name == table.results
+        is_left_out = is_source if is_source is not None and is_of_own_name else _never
         refuse_absent(folder for folder in around.absent(table.results) if folder != own)
         # Digests: the values of years would fill the memory.
         self._digests: set[bytes] = set()
         home = around.output / table.results
         for folder in _whole_batches(home, is_local=around.is_local):
-            for value in _values(folder, table.key) if folder != own else ():
+            for value in _values(folder, table.key, is_left_out) if folder != own else ():
                 self._digests.add(_digest(value))
 
     def __contains__(self, value: object) -> bool:
@@ -71,12 +80,16 @@ def _whole_batches(home: Path, *, is_local: bool) -> Iterator[Path]:
             yield folder
 
 
-def _values(folder: Path, key: str) -> Iterator[Any]:
+def _never(_key: str) -> bool:
+    return False
+
+
+def _values(folder: Path, key: str, is_left_out: Callable[[str], bool]) -> Iterator[Any]:
     """The values of a field in the parameters or the items of the jobs that succeeded."""
     listing = folder / "jobs.jsonl"
     for line in _lines(listing):
         job = succeeded_job(line, listing)
-        if job is None:
+        if job is None or is_left_out(job["key"]):
             continue
         if key in job["params"]:
             yield job["params"][key]
