@@ -77,6 +77,25 @@ def test_killed_batch_continues_without_a_second_run(
     assert len(platform.runs_of(latest)) == 6
 
 
+def test_requests_of_a_killed_process_are_counted(command: Command) -> None:
+    """`status` knows them while the process is live, and the summary adds those of the next one."""
+    command.write("sweep.toml", sweep(jobs=3, duration_secs=60))
+
+    def requests() -> int:
+        found: int = command.run("status", "sweep", "--json").json["requests"]
+        return found
+
+    process = command.start("run", "sweep.toml")
+    wait_until((command.folder / "output/sweep/latest").exists, "the batch")
+    wait_until(lambda: requests() >= 3, "the starts")
+    process.kill()
+    process.communicate()
+    before = requests()
+    assert before >= 3
+    done = command.run("abort", "sweep", "--json")
+    assert done.json["requests"] >= before + 3
+
+
 def test_second_process_names_the_holder_of_the_batch(command: Command) -> None:
     """There is one process for each batch: another one ends with 4 and names the first."""
     command.write("sweep.toml", sweep(jobs=1, duration_secs=3.0, items=1))

@@ -22,6 +22,7 @@ from orchestrator.app.batch import sharing
 from orchestrator.app.batch.assembly import Backlog, SchedulerOptions, make_scheduler
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.queued_jobs import queue_of, queued_attempt, queued_jobs
+from orchestrator.app.batch.sent_requests import SentRequests
 from orchestrator.app.batch.spending import usage_now
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.setup.settings import Settings
@@ -264,11 +265,13 @@ async def _work(night: Night, shard: Shard, life: HeldLife) -> None:
         sharing.ask_lease(db, settings)
         worker = HeldWorker(life.around(partial(commit_group, db)), life)
         async with ApifyClient(client_options, transport=transport, rng=night.chance) as client:
+            ledger = Ledger(db, worker)
             batch = OpenBatch(
-                ledger=Ledger(db, worker),
+                ledger=ledger,
                 reader=reader,
                 client=client,
                 files=Files(InlineWorker(life.around(flush_group))),
+                sent=SentRequests(client, ledger),
                 folder=night.folder,
             )
             joined = await batch.ledger.join()

@@ -27,6 +27,7 @@ from orchestrator.app.batch.assembly import (
 )
 from orchestrator.app.batch.open_batch import OpenBatch
 from orchestrator.app.batch.queued_jobs import queue_of, queued_attempt, queued_jobs
+from orchestrator.app.batch.sent_requests import SentRequests
 from orchestrator.app.batch.spending import usage_now
 from orchestrator.app.batch.takeover import make_finder, take_over
 from orchestrator.app.setup.settings import Settings
@@ -319,6 +320,7 @@ async def process(
                 reader=reader,
                 client=client,
                 files=Files(InlineWorker(life.around(flush_group))),
+                sent=SentRequests(client, ledger),
                 folder=folder,
             )
             given = SchedulerOptions(

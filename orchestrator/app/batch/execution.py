@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,7 +12,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
-from orchestrator.apify import ApifyClient, ClientStats
+from orchestrator.apify import ApifyClient
 from orchestrator.app.account.account_limits import Room
 from orchestrator.app.account.preflight import keep_limits
 from orchestrator.app.batch.assembly import SchedulerOptions, make_scheduler
@@ -105,10 +104,9 @@ async def drive(
             if isinstance(reason, NOT_OURS) and not isinstance(reason, SecondCopy):
                 # This process does not own the ledger or the batch any more: nothing to close.
                 raise reason
-            counted = ClientStats()
             if context.shard is not None:
                 # Before the batch may be closed by another process, which reports them.
-                counted = await _add_requests(batch, counted)
+                await batch.sent.record()
                 settings, timings = context.settings, context.timings
                 is_ours, reason = await await_end(batch, reason, signals, settings, timings)
                 if not is_ours:
@@ -118,9 +116,7 @@ async def drive(
             owes_news = context.announcer is not None
             # To follow runs is work, also when they continue as before.
             is_idle = not (is_new or followed) and batch.reader.extent() == before
-            closed, totals = await _close(
-                batch, reason, counted, owes_news=owes_news, is_idle=is_idle
-            )
+            closed, totals = await _close(batch, reason, owes_news=owes_news, is_idle=is_idle)
             if context.shard is not None:
                 async with kept_lease(batch.ledger, context.settings, context.timings):
                     closed = await unless_stopped(merged, folder, closed, batch.ledger)
@@ -291,7 +287,7 @@ def _start_side_tasks(
     """Starts the tasks beside the scheduler: the display, the limits, the record of progress."""
     scheduler = live.scheduler
     tasks.start_soon(context.display.show, batch.folder, live.progress, name="display")
-    tasks.start_soon(record_progress, batch.ledger, live, name="progress")
+    tasks.start_soon(record_progress, batch, live, name="progress")
     tasks.start_soon(watch_clock, name="clock")
     tasks.start_soon(keep_first_log_ends, batch, live.failures, name="failure-logs")
     if context.metrics is not None:
@@ -333,29 +329,15 @@ async def _leave_at(instant: datetime, scheduler: Scheduler) -> None:
     scheduler.stop(LeftForNextOccurrence())
 
 
-async def _add_requests(batch: OpenBatch, counted: ClientStats) -> ClientStats:
-    """Adds what this process has sent to the batch's counts, without what was counted before."""
-    now = replace(batch.client.stats, answers=batch.client.stats.answers.copy())
-    answers = Counter(now.answers)
-    answers.subtract(counted.answers)
-    requests, retries = now.requests - counted.requests, now.retries - counted.retries
-    await batch.ledger.add_requests(requests, retries, +answers)
-    return now
-
-
 async def _close(
     batch: OpenBatch,
     reason: OrchestratorError | None,
-    counted: ClientStats,
     *,
     owes_news: bool,
     is_idle: bool,
 ) -> tuple[Batch, Totals]:
     """
     Records how the batch ends.
-
-    Args:
-        counted: the requests of this process that the batch's counts have already.
 
     Returns:
         the batch with its figures, which no later step changes.
@@ -370,7 +352,7 @@ async def _close(
         is_whole = not (jobs.keys() - {JobStatus.SUCCEEDED} or batch.reader.lacks_rows())
         state, exit_code = BatchState.ENDED, int(not is_whole)
     try:
-        await _add_requests(batch, counted)
+        await batch.sent.record()
         closed = await ledger.close(
             state,
             exit_code=exit_code,

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.apify import ApifyClient
+from orchestrator.app.batch.sent_requests import SentRequests
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.setup.context import BatchContext, Endpoint, client_options
 from orchestrator.errors import BatchHeld, LedgerAway, UsageError
@@ -30,6 +31,7 @@ class OpenBatch:
     reader: LedgerReader
     client: ApifyClient
     files: Files
+    sent: SentRequests
     folder: Path
 
 
@@ -55,12 +57,14 @@ async def open_batch(
             GroupWorker("files", flush_group) as file_worker,
             ApifyClient(options) as client,
         ):
+            ledger = Ledger(db, ledger_worker)
             try:
                 yield OpenBatch(
-                    ledger=Ledger(db, ledger_worker),
+                    ledger=ledger,
                     reader=reader,
                     client=client,
                     files=Files(file_worker),
+                    sent=SentRequests(client, ledger),
                     folder=folder,
                 )
             finally:

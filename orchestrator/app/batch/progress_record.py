@@ -5,9 +5,8 @@ from __future__ import annotations
 import anyio
 
 from orchestrator.app.batch.live_source import LiveSource
-from orchestrator.app.batch.open_batch import NOT_OURS
+from orchestrator.app.batch.open_batch import NOT_OURS, OpenBatch
 from orchestrator.errors import DiskFull, StoppedEarly
-from orchestrator.ledger import Ledger
 from orchestrator.model.progress import Progress, Wait
 
 RECORD_EVERY_SECS = 2.0
@@ -17,8 +16,9 @@ SIGN_OF_LIFE_SECS = 30.0
 """How exactly the active time of a process that is killed is known."""
 
 
-async def record_progress(ledger: Ledger, live: LiveSource) -> None:
+async def record_progress(batch: OpenBatch, live: LiveSource) -> None:
     """Records progress, and why jobs wait, for other processes that show them; until cancelled."""
+    ledger = batch.ledger
     waits: list[Wait] = []
     recorded: Progress | None = None
     while True:
@@ -29,6 +29,8 @@ async def record_progress(ledger: Ledger, live: LiveSource) -> None:
             if recorded is None or _is_worth_recording(progress, recorded):
                 await ledger.record_progress(progress)
                 recorded = progress
+                # Known also if this process is killed.
+                await batch.sent.record()
             else:
                 # This checks that the process still owns the batch, as the others do.
                 await ledger.check_owner()

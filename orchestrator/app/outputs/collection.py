@@ -127,8 +127,7 @@ async def collect_batch(
             if reason is None:
                 patience_secs = context.settings.platform_away_secs
                 await collect_shared(opened, patience_secs=patience_secs)
-            stats = opened.client.stats
-            await opened.ledger.add_requests(stats.requests, stats.retries, stats.answers)
+            await opened.sent.record()
             batch = await opened.ledger.judge_batch()
             totals = opened.reader.totals()
             write_reports(folder, batch, opened.reader, totals)
