@@ -74,7 +74,7 @@ def reports_of(folder: Path) -> list[JobReport]:
 
 def test_job_fails_if_only_its_start_is_lost_five_times(tmp_path: Path) -> None:
     """The job is given up only if starts of other jobs were accepted between its own."""
-    platform = Gateway(1, jobs=frozenset({0}))
+    platform = Gateway(3, jobs=frozenset({0}))
     play(tmp_path, platform, 300)
     first, *others = reports_of(tmp_path)
     assert first.status is JobStatus.FAILED
