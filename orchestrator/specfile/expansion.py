@@ -24,12 +24,18 @@ from orchestrator.specfile.jobs.result_columns import check_columns
 from orchestrator.specfile.jobs.sweeps import Sweep, SweepMaker
 from orchestrator.specfile.load import OUTPUT, LoadedSpec
 from orchestrator.specfile.mistakes import Mistakes
-from orchestrator.specfile.model import CollectTable
+from orchestrator.specfile.model import CollectTable, Spec
 from orchestrator.specfile.notify_urls import check_notify
 from orchestrator.specfile.parameters import given_params
 from orchestrator.specfile.sweep.cells import Cell
-from orchestrator.specfile.sweep.matrix import may_be_empty
-from orchestrator.specfile.tables.data_source import Absent, Surroundings, nothing_absent
+from orchestrator.specfile.sweep.matrix import excepts_of, may_be_empty
+from orchestrator.specfile.tables.data_source import (
+    Absent,
+    Surroundings,
+    Tell,
+    nothing_absent,
+    nothing_told,
+)
 from orchestrator.specfile.templates.trees import Values
 from orchestrator.specfile.text.stdin import STANDARD_INPUT
 
@@ -46,6 +52,7 @@ def expand(
     is_local: bool = False,
     own: Path | None = None,
     absent: Absent = nothing_absent,
+    tell: Tell = nothing_told,
 ) -> Iterator[Job]:
     """
     Yields the jobs of a spec; keeps only the data of its parameters in memory.
@@ -58,6 +65,7 @@ def expand(
         is_local: whether the batch runs on the local platform.
         own: the folder of the batch, if it exists already.
         absent: see `Absent`.
+        tell: see `Tell`.
 
     Raises:
         SpecError: at the end, with all mistakes.
@@ -76,7 +84,11 @@ def expand(
         is_local=is_local,
         own=own,
         absent=absent,
+        tell=tell,
     )
+    for name in _other_names(loaded.spec):
+        if not (output / name).is_dir():
+            tell(f"{output / name}: no batch has this name, so except leaves nothing out")
     make = SweepMaker(loaded, values, env, around, mistakes).make
     sweeps = [make(index) for index in range(len(loaded.spec.jobs))]
     # A table with a mistake may be the one that has the columns.
@@ -92,6 +104,17 @@ def expand(
     if not made and not any(may_be_empty(table.matrix) for table in loaded.spec.jobs):
         mistakes.add(("jobs",), "give no job at all: exclude leaves out every combination")
         mistakes.raise_if_any()
+
+
+def _other_names(spec: Spec) -> Iterator[str]:
+    """The names of other batches of which `except` leaves out what they have."""
+    names = {
+        known.results
+        for table in spec.jobs
+        for known in excepts_of(table.matrix)
+        if known.results != spec.batch.name
+    }
+    yield from sorted(names)
 
 
 def _refuse_too_many(loaded: LoadedSpec, total: int, mistakes: Mistakes) -> None:

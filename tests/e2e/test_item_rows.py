@@ -372,3 +372,19 @@ def test_row_whose_job_failed_is_new_in_the_next_batch(command: Command, *, chun
     # Another series may do it: all batches of the name count.
     assert night("--param", "bad=7") == {"profile-search-1": "SUCCEEDED"}
     assert night() == {}
+
+
+def test_fewer_rows_than_meant_are_no_secret(command: Command) -> None:
+    """A batch of the items of another one warns of the jobs of that one which have failed."""
+    command.write("s.toml", BATCH + SEARCH.replace("items = 3", 'outcome = "{{ o }}", items = 3'))
+    text = (command.folder / "s.toml").read_text()
+    text = text.replace(
+        '["a", "b"] }', '["a", "b"], o = ["SUCCEEDED", "FAILED"], zip = ["q", "o"] }'
+    )
+    command.write("s.toml", text)
+    assert command.run("run", "s.toml").code == 1
+    later = f'[batch]\nname = "later"\n[[jobs]]\nname = "j-{{{{ index }}}}"\n{ACTOR}'
+    command.write("later.toml", f'{later}matrix = {{ rows = {{ results = "shops" }} }}\n')
+    done = command.run("run", "later.toml")
+    said = "warning: rows doubted reason=output/shops/latest: without the items of 1 job"
+    assert (done.code, said in done.err) == (0, True), done.err

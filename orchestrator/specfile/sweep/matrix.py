@@ -289,6 +289,15 @@ class MatrixTable(Table, extra="allow"):
     """Takes so many of the combinations: a number, or `{ count, seed }`."""
 
 
+def excepts_of(matrix: MatrixTable | None) -> list[ExceptTable]:
+    """Which earlier batches have what is not new, for each source of a matrix."""
+    if matrix is None:
+        return []
+    sources = [matrix.rows, *(matrix.__pydantic_extra__ or {}).values()]
+    found = (one.known for one in sources if isinstance(one, SourceTable | ItemRowsTable))
+    return [known for known in found if known is not None]
+
+
 def may_be_empty(matrix: MatrixTable | None) -> bool:
     """Whether a matrix may have no row because nothing is new."""
     if matrix is None:

@@ -75,6 +75,14 @@ def nothing_absent(_name: str) -> Collection[Path]:
     return ()
 
 
+Tell = Callable[[str], None]
+"""Hears of what is no mistake, and yet perhaps not meant."""
+
+
+def nothing_told(_sentence: str) -> None:
+    """Where nobody listens."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """
@@ -87,6 +95,7 @@ class Surroundings:
         is_local: whether the batch runs on the local platform.
         own: the folder of the batch, if it exists already.
         absent: see `Absent`.
+        tell: see `Tell`.
     """
 
     folder: Path
@@ -95,6 +104,7 @@ class Surroundings:
     is_local: bool = False
     own: Path | None = None
     absent: Absent = nothing_absent
+    tell: Tell = nothing_told
 
 
 def sources_of(table: SourceTable, around: Surroundings) -> Iterator[Source]:
@@ -232,9 +242,12 @@ def _results(name: str, around: Surroundings) -> Iterator[Source]:
     listing = folder / "jobs.jsonl"
     if not listing.is_file():
         raise SourceMistake(str(output / name), "has no results: no batch of that name has ended")
+    lacking = 0
     for line in _read(listing).splitlines():
         job = succeeded_job(line, listing)
-        if job is not None:
+        if job is None:
+            lacking += 1
+        else:
             files = sorted((folder / "jobs" / job["key"]).glob("items.json*"))
             if not files:
                 raise SourceMistake(
@@ -246,3 +259,6 @@ def _results(name: str, around: Surroundings) -> Iterator[Source]:
                 format=FORMATS[files[0].suffix],
                 content=with_whole_pairs(_read(files[0])),
             )
+    if lacking:
+        jobs = "1 job that has" if lacking == 1 else f"{lacking:,} jobs that have"
+        around.tell(f"{folder}: without the items of {jobs} not succeeded")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import SpecError
 from orchestrator.specfile import expand, load_spec
+from orchestrator.specfile.tables.data_source import nothing_told
 from tests.support.specs import mistakes_of, write_spec
 
 SPEC = """\
@@ -50,12 +52,17 @@ def earlier(
         path.write_text("".join(f"{json.dumps(item)}\n" for item in items))
 
 
-def keys(folder: Path, *ids: Any, is_local: bool = False, spec: str = SPEC) -> list[str]:
+def keys(
+    folder: Path,
+    *ids: Any,
+    is_local: bool = False,
+    spec: str = SPEC,
+    tell: Callable[[str], None] = nothing_told,
+) -> list[str]:
     (folder / "rows.json").write_text(json.dumps([{"id": one} for one in ids]))
     loaded = load_spec(write_spec(folder, spec))
-    jobs = expand(
-        loaded, env={}, today=date(2026, 11, 25), output=folder / "output", is_local=is_local
-    )
+    output, today = folder / "output", date(2026, 11, 25)
+    jobs = expand(loaded, env={}, today=today, output=output, is_local=is_local, tell=tell)
     return [job.key for job in jobs]
 
 
@@ -144,6 +151,27 @@ def test_key_must_be_a_parameter(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text('[{"id": 1, "shop": 2}]')
     (mistake,) = mistakes_of(tmp_path, SPEC.replace('key = "id"', 'key = "sho"'))
     assert mistake.endswith("except.key: unknown parameter 'sho'; did you mean 'shop'?")
+
+
+def test_name_that_no_batch_has_is_told(tmp_path: Path) -> None:
+    """A misspelt name would run all rows each night; the own name has no batch at first."""
+    heard: list[str] = []
+    assert keys(tmp_path, 1, tell=heard.append) == ["product-1"]
+    assert heard == []
+    misspelt = SPEC.replace('results = "products"', 'results = "product"')
+    assert keys(tmp_path, 1, spec=misspelt, tell=heard.append) == ["product-1"]
+    home = tmp_path / "output" / "product"
+    assert heard == [f"{home}: no batch has this name, so except leaves nothing out"]
+
+
+def test_jobs_without_items_of_another_batch_are_told(tmp_path: Path) -> None:
+    """Fewer rows than that batch would have if all of its jobs had succeeded are no secret."""
+    heard: list[str] = []
+    good = {"key": "a"}
+    earlier(tmp_path, "latest", good, {"key": "b", "status": "FAILED"}, items=({"id": 7},))
+    assert keys(tmp_path, spec=RESULTS, tell=heard.append) == ["product-7"]
+    folder = tmp_path / "output" / "products" / "latest"
+    assert heard == [f"{folder}: without the items of 1 job that has not succeeded"]
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
