@@ -11,7 +11,7 @@ import anyio
 
 from orchestrator.apify import models, urls
 from orchestrator.apify.http.download import Download, Opened, Opening
-from orchestrator.apify.http.transport import Response
+from orchestrator.apify.http.transport import Request, Response
 from orchestrator.apify.models.decoding import check_of_items, read_run, read_runs
 from orchestrator.apify.policy.rate_limits import Rate
 from orchestrator.apify.policy.sender import ALL_BUT_TOKEN_REFUSALS, NO_REFUSALS, Call, Sender
@@ -189,18 +189,25 @@ class RunEndpoints:
 
         Args:
             wait_secs: how long the platform may hold its answer for the run's end, 0 to 60; a
-                run that has not ended by then is a normal answer.
+                run that has not ended by then is a normal answer. If a gateway does not wait for
+                so long, the repeat asks for less.
             insist: whether every refusal counts only when the platform repeats it for 20 seconds;
                 otherwise only a refusal of the token is asked for again.
         """
         path = _path_of(run_id)
-        place = f"{path}{urls.wait_query(wait_secs)}"
-        request = self._requests.small("GET", place, wait_secs=wait_secs)
         final = NO_REFUSALS if insist else ALL_BUT_TOKEN_REFUSALS
-        call = Call(request, path, final=final)
-        # Only held answers count: a plain look must not wait behind polls of a minute.
+        call = Call(self._look(path, wait_secs), path, final=final)
         read = partial(_read_run_with, run_id)
-        if not wait_secs or self._polls is None:
+        if not wait_secs:
+            return await self._sender.ask(call, read)
+
+        # A gateway that waits 50 s for an answer would lose the same poll each time.
+        def shorter(secs: float) -> Request:
+            return self._look(path, min(wait_secs, int(secs / 2)))
+
+        call = call._replace(after_hold=shorter)
+        # Only held answers count: a plain look must not wait behind polls of a minute.
+        if self._polls is None:
             return await self._sender.ask(call, read)
         try:
             # A poll that may begin at once need not wait for a turn of the event loop.
@@ -278,6 +285,10 @@ class RunEndpoints:
         )
         call = Call(request, path, final=NO_REFUSALS)
         return Opening(lambda: self._sender.open(call))
+
+    def _look(self, path: str, wait_secs: int) -> Request:
+        place = f"{path}{urls.wait_query(wait_secs)}"
+        return self._requests.small("GET", place, wait_secs=wait_secs)
 
     def _hold(
         self,

@@ -49,6 +49,9 @@ ALL_REFUSALS: tuple[type[PlatformError], ...] = (PlatformError,)
 ALL_BUT_TOKEN_REFUSALS = (ActorRefused, InputRejected, NotFound, PlanLimitReached)
 NO_REFUSALS: tuple[type[PlatformError], ...] = ()
 
+HELD_SECS = 2.0
+"""An answer that was lost sooner was hardly lost because the platform held it."""
+
 
 class Call(NamedTuple):
     """
@@ -58,12 +61,15 @@ class Call(NamedTuple):
         resource: what shares the limit.
         final: the refusals that count at once. The others count when the platform repeats them
             after each of `refusal_pauses_secs`: one odd answer could cost a run that was paid for.
+        after_hold: of a request whose answer the platform holds, how it is repeated, by how many
+            seconds passed until its answer was lost. None for the same request.
     """
 
     request: Request
     resource: str
     rate: Rate = Rate.DEFAULT
     final: tuple[type[PlatformError], ...] = ALL_REFUSALS
+    after_hold: Callable[[float], Request] | None = None
 
 
 class Repeats:
@@ -119,13 +125,17 @@ class Sender:
         """
         began = self._now()
         lane = self._transport.pacer.lane(call.resource, call.rate, began)
-        repeats = None
+        repeats, request = None, call.request
         while True:
+            sent_at = self._now()
             try:
-                return read(await self._transport.fetch(call.request, lane))
+                return read(await self._transport.fetch(request, lane))
             except PlatformError as error:
                 failure = error
             # Outside the `except` clause: else a later error would have this one as its context.
+            held_secs = self._now() - sent_at
+            if call.after_hold is not None and held_secs >= HELD_SECS:
+                request = call.after_hold(held_secs)
             repeats = repeats or self._repeats(call, began)
             await self._repeat(failure, repeats, lane)
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import anyio
 import pytest
 from structlog.typing import EventDict
@@ -49,6 +52,29 @@ def test_poll_continues_after_ten_minutes_without_the_platform() -> None:
         return run_reply()
 
     assert using(ScriptedTransport(away), get_run) == "SUCCEEDED"
+
+
+def test_poll_that_a_gateway_ends_is_repeated_with_a_shorter_wait() -> None:
+    """A gateway that waits 50 s for an answer loses each poll of 60 s, however often it is sent."""
+
+    class Gateway(ScriptedTransport):
+        @asynccontextmanager
+        async def send(self, request: Request) -> AsyncIterator[Reply]:
+            async with super().send(request) as answer:
+                secs = int(self.asked[-1].query.get("waitForFinish", "0"))
+                await anyio.sleep(min(secs, 50))
+                yield reply(504, b"<html>") if secs > 50 else answer
+
+    transport = Gateway(run_reply())
+    assert using(transport, get_run) == "SUCCEEDED"
+    assert [asked.query["waitForFinish"] for asked in transport.asked] == ["60", "25"]
+
+
+def test_poll_that_fails_at_once_is_repeated_unchanged() -> None:
+    """That the platform held it was not the reason."""
+    transport = ScriptedTransport(refused(503, "x"), run_reply())
+    using(transport, get_run)
+    assert [asked.query["waitForFinish"] for asked in transport.asked] == ["60", "60"]
 
 
 @pytest.mark.parametrize("kind", [429, 503])
