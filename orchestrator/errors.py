@@ -235,6 +235,10 @@ class LedgerAway(OrchestratorError):
     was_awaited = False  # whether it has been waited for as long as the settings say
 
 
+TOO_LARGE = frozenset({413, 414, 431})
+"""The HTTP statuses of a request whose body, address or headers are too large."""
+
+
 class PlatformError(OrchestratorError):
     """
     The platform cannot be reached, or refuses.
@@ -375,3 +379,8 @@ class RunFailed(PermanentError):
 
 class StartUnconfirmed(PlatformError):
     """The answer to a start was lost; only the platform can show whether a run began."""
+
+    @property
+    def is_for_its_size(self) -> bool:
+        """Whether a gateway takes no request of this size, so that the same one is in vain."""
+        return self.status in TOO_LARGE

@@ -163,6 +163,10 @@ class Starter:
             )
         if lost_as is None:
             return
+        if isinstance(lost_as, StartUnconfirmed) and lost_as.is_for_its_size:
+            raise StartLost(
+                f"no run of this start was found, and it is not sent again: {lost_as.message}"
+            )
         lost = self._parts.gate.lost_answers
         away_secs = self._parts.policy.away_secs
         if lost.since is not None and loop_time() - lost.since > away_secs:

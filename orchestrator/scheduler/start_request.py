@@ -160,7 +160,8 @@ class StartSender:
         except RunFailed as error:
             return error
         except StartUnconfirmed as error:
-            self._parts.gate.answer_lost(attempt.job.seq, error.message, loop_time())
+            if not error.is_for_its_size:
+                self._parts.gate.answer_lost(attempt.job.seq, error.message, loop_time())
             # A process that dies before this line leaves an intent, which leads to the same search.
             await self._parts.ledger.mark_unconfirmed(attempt, str(error))
             self._parts.observer.start_unconfirmed(str(error))

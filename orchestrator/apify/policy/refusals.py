@@ -5,7 +5,8 @@ The status and the type decide, never the message. A known type decides before t
 status stands for different things (402 is both "no room yet" and "no money"); but an answer that
 leaves the effect open (5xx, 408) and one that refuses the caller (401, 429) is taken at its status.
 A body that is not the API's (a gateway's page, nothing, half an object) is described in plain
-words. With any status it is not an answer of the platform, so it never refuses anything.
+words. With any status it is not an answer of the platform, so it refuses nothing but the size of a
+request.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from orchestrator.apify.http.headers import http_date
 from orchestrator.apify.http.network_environment import PROXY_ADVICE
 from orchestrator.apify.policy.request_backoff import retry_after_secs
 from orchestrator.errors import (
+    TOO_LARGE,
     ActorRefused,
     Conflict,
     ConnectionLost,
@@ -198,6 +200,7 @@ CLASS_OF_PAGE: dict[int, type[PlatformError]] = {
     408: RequestTimeout,
     425: RateLimited,
     429: RateLimited,
+    **dict.fromkeys(TOO_LARGE, InputRejected),
 }
 
 ADVICE: dict[type[PlatformError], str] = {
@@ -205,6 +208,12 @@ ADVICE: dict[type[PlatformError], str] = {
     NotAuthorized: "check the token (APIFY_TOKEN) and what it may do",
     PlanLimitReached: "check the plan and its limits in the account's billing settings",
 }
+
+
+SIZE_ADVICE = (
+    "a gateway or proxy on the way takes no request of this size: make the input smaller, or raise "
+    "its limit (nginx: client_max_body_size)"
+)
 
 
 def class_of(status: int, error_type: str | None) -> type[PlatformError]:
@@ -297,6 +306,8 @@ def refusal(
         message = f"{message}; approve it at {said.approval_url}"
     elif status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         message = f"{message}; {PROXY_ADVICE}"
+    elif said.type is None and status in TOO_LARGE:
+        message = f"{message}; {SIZE_ADVICE}"
     elif advised in ADVICE:
         message = f"{message}; {ADVICE[advised]}"
     error = kind(message, method=method, path=path, status=status, error_type=error_type)

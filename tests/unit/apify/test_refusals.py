@@ -111,6 +111,8 @@ def test_documented_error_has_its_class(method: str, path: str, status: int, kin
         (404, None, ServerFault),
         (402, None, ServerFault),
         (407, None, ConnectionLost),
+        (413, None, InputRejected),
+        (414, None, InputRejected),
         (425, None, RateLimited),
         (400, "socket-closed", RequestTimeout),
         (401, "operation-canceled", RequestTimeout),

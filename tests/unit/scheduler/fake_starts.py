@@ -53,6 +53,7 @@ class FakePlatform(WholeClient):
     Attributes:
         loses: how many of the first answers to starts are lost.
         has_effect: whether starts whose answers are lost have a run.
+        status: of the page that comes instead of such an answer; None if nothing comes.
         lists: whether the lists of runs can be read.
         lists_from: when they can be read at the earliest.
         refuses: how starts are refused; None if they are not.
@@ -65,6 +66,7 @@ class FakePlatform(WholeClient):
 
     loses: int = 0
     has_effect: bool = True
+    status: int | None = None
     lists: bool = True
     lists_from: float = 0.0
     refuses: PlatformError | None = None
@@ -102,10 +104,10 @@ class FakePlatform(WholeClient):
         self.caps.append(options.max_total_charge_usd)
         is_lost = len(self.sent) <= self.loses
         if is_lost and not self.has_effect:
-            raise StartUnconfirmed("the answer was lost")
+            raise StartUnconfirmed("the answer was lost", status=self.status)
         run = self._new_run(mark)
         if is_lost:
-            raise StartUnconfirmed("the answer was lost")
+            raise StartUnconfirmed("the answer was lost", status=self.status)
         return run
 
     @asynccontextmanager

@@ -105,3 +105,17 @@ def test_starts_that_were_lost_together_are_not_sent_again_together(tmp_path: Pa
     longer = [then - before for before, then in pairwise(apart)]
     assert apart[0] == 0.0
     assert longer == pytest.approx([2.0, 4.0, 8.0], abs=2.0)
+
+
+def test_start_that_a_gateway_refuses_for_its_size_is_sent_once(tmp_path: Path) -> None:
+    """If it has no run, the same request would be refused for ever, so its job fails at once."""
+    platform = FakePlatform(loses=9, has_effect=False, status=413)
+    with pytest.raises(StartLost, match="not sent again"):
+        start(tmp_path, platform)
+    assert len(platform.sent) == 1
+
+
+def test_start_that_a_gateway_refuses_for_its_size_may_have_a_run(tmp_path: Path) -> None:
+    """The page proves nothing: a run that is found is adopted."""
+    started = start(tmp_path, FakePlatform(loses=1, status=413))
+    assert (started.run.id, started.adopted) == ("run1", 1)
