@@ -14,6 +14,8 @@ from orchestrator.report.failures import Failures
 from orchestrator.safe_text import plain
 
 MOST_GROUPS = 10
+COMPARED = 200
+"""How much of a message is looked for in a line of a log."""
 
 
 def failure_lines(
@@ -99,7 +101,8 @@ def _block(batch: Batch, group: Failures) -> Iterator[str]:
         yield f"    {group.traceback_end}"
     else:
         # An Actor often writes its last message into its log, too.
-        told = group.message
+        # Long lines are shortened, so only the begin of the message is in them.
+        told = group.message[:COMPARED]
         lines = (line for line in group.log_end if not told or told not in line)
         yield from (f"    log: {line}" for line in lines)
     label = "example" if group.jobs > 1 else "job"

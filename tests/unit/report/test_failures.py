@@ -142,6 +142,14 @@ def test_log_is_shown_of_a_run_that_said_nothing() -> None:
     ]
 
 
+def test_long_message_is_not_repeated_from_the_log() -> None:
+    """A line of a log is shortened, and still recognised as the message."""
+    said = "no version fits: " + ", ".join(map(str, range(300)))
+    (group,) = group_failures([make_failed(0, said, log_end=f"page 1\nACTOR: {said}")])
+    lines = failure_lines(APIFY, [group], "output/night/1")
+    assert [line for line in lines if "log:" in line] == ["    log: page 1"]
+
+
 def test_further_causes_are_counted() -> None:
     """A batch with many causes shows the largest groups and the number of the others."""
     groups = group_failures(make_failed(n, said="x" * (n + 1)) for n in range(5))
