@@ -46,8 +46,9 @@ def plan_lines(answer: Answer, width: int | None = None) -> list[str]:
     """
     jobs, runs = _many(answer["jobs"], "job"), _many(answer["runs_most"], "run")
     reused = f", {answer['reused']:,} of them reused" if answer["reused"] else ""
+    later = ", and those of later jobs" if answer["later"] else ""
     return [
-        f"{answer['batch']}: {jobs}{reused}, at most {runs}",
+        f"{answer['batch']}: {jobs}{reused}, at most {runs}{later}",
         *(_row(title, text) for title, text in _figures(answer)),
         *_jobs(answer, width or USUAL_WIDTH),
         *_notes(answer),

@@ -177,11 +177,16 @@ def test_plan_says_how_many_jobs_usually_come(command: Command) -> None:
     sentence = "profile-{{ q }}-{{ n }}: as many as search-* makes"
     first = command.run("plan", "s.toml").out
     assert f"later       {sentence} (no earlier batch shows how many)" in first
+    # Two searches, and nobody knows how many more.
+    assert first.startswith("shops: 2 jobs, at most 2 runs, and those of later jobs\n")
+    assert "not known: the time of 2 jobs and the later ones of actor" in first
     assert command.run("run", "s.toml").code == 0
     done = command.run("plan", "s.toml", "--json")
     (later,) = done.json["later"]
     assert later["said"] == f"{sentence} (median of earlier batches: 6)"
     assert (done.json["jobs"], later["usual_jobs"]) == (2, 6)
+    # Time, cost and requests are those of the usual number.
+    assert done.json["requests"] == 8 * 3
     assert done.json["duration_secs"] is not None, done.json["unknown"]
 
 

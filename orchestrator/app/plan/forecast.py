@@ -143,6 +143,11 @@ class Forecast:
     last: deque[Job] = field(default_factory=lambda: deque(maxlen=SHOWN))
     later: list[Later] = field(default_factory=list)
 
+    @property
+    def usual_later(self) -> int:
+        """How many jobs of items there usually are."""
+        return sum(one.usual or 0 for one in self.later)
+
 
 def own_history(home: Path, series: Series) -> History:
     """What the jobs of the last batches of a series took."""

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -93,12 +94,13 @@ def call(options: argparse.Namespace) -> int:
 def _answer(
     name: str, plan: BatchPlan, made: Forecast, figures: Estimate, account: Account | None
 ) -> dict[str, Any]:
+    # Each of them counts as one job, because how many there will be is not known.
+    later = Counter(one.sweep.demand.target for one in made.later if one.usual is None)
     unknown = [
-        f"the time of {_jobs(count)} of {target}, because there is no earlier run"
-        for target, count in (+made.untimed).items()
-    ] + [
-        f"the cost of {_jobs(count)} of {target}, because there is no earlier run"
-        for target, count in (+made.unpriced).items()
+        f"the {what} of {_jobs(count - later[target], later[target])} of {target}, because there "
+        "is no earlier run"
+        for what, counts in (("time", made.untimed), ("cost", made.unpriced))
+        for target, count in (+counts).items()
     ]
     if account is None and figures.duration_secs is None and not +made.untimed:
         unknown.append("the limit of runs of the account: use --online, or set max_runs")
@@ -132,7 +134,7 @@ def _answer(
             }
             for later in made.later
         ],
-        "requests": (made.jobs - made.reused) * REQUESTS_A_RUN,
+        "requests": (made.jobs - made.reused + made.usual_later) * REQUESTS_A_RUN,
         **ranges,
         "max_cost_usd": None if plan.max_cost_usd is None else float(plan.max_cost_usd),
         "binds": figures.binds,
@@ -145,8 +147,12 @@ def _answer(
     }
 
 
-def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count:,} jobs"
+def _jobs(count: int, sweeps: int) -> str:
+    """So many jobs, and those that so many sweeps make later."""
+    listed = "1 job" if count == 1 else f"{count:,} jobs"
+    if not sweeps:
+        return listed
+    return f"{listed} and the later ones" if count else "the later jobs"
 
 
 def _account_facts(account: Account) -> dict[str, Any]:
