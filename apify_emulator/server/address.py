@@ -9,6 +9,7 @@ They believe a socket of their own user or of root alone.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -23,6 +24,7 @@ from threading import Thread
 import orjson
 from pydantic import SecretStr
 
+from apify_emulator.errors import DataFolderInUse
 from apify_emulator.processes.orphan_processes import environment_of, parent_of
 
 _LOCK = "lock"
@@ -34,7 +36,12 @@ _CREDENTIALS = struct.Struct("3i")
 
 @contextmanager
 def published_address(data_dir: Path, url: str, token: SecretStr) -> Iterator[None]:
-    """Sends the address and the token to processes that ask, as long as the context is open."""
+    """
+    Sends the address and the token to processes that ask, as long as the context is open.
+
+    Raises:
+        DataFolderInUse: another process has the name of this folder.
+    """
     address = orjson.dumps({"url": url, "token": token.get_secret_value()})
     if not _HAS_SOCKET:
         # Only the same user can read the file, but so can processes of runs.
@@ -42,7 +49,16 @@ def published_address(data_dir: Path, url: str, token: SecretStr) -> Iterator[No
         yield
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(_name(data_dir))
+        try:
+            listener.bind(_name(data_dir))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            # Its lock was deleted with the folder, or the name is that of another user.
+            raise DataFolderInUse(
+                f"{data_dir}: an emulator that uses this data folder still runs, although the "
+                "folder was deleted; end it, or choose another folder"
+            ) from None
         listener.listen()
         # A thread, because the check of the peer reads `/proc`, which blocks.
         thread = Thread(target=_answer_all, args=(listener, address), daemon=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -194,6 +195,17 @@ async def test_second_emulator_on_the_same_data_is_refused(tmp_path: Path) -> No
     async with calling(tmp_path):
         with pytest.raises(DataFolderInUse, match="another process runs an emulator"):
             async with serve_emulator(EmulatorOptions(data_dir=tmp_path)):
+                pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the name is one of Linux")
+async def test_data_folder_that_was_deleted_under_an_emulator_is_in_use(tmp_path: Path) -> None:
+    """The first emulator still has the name of the folder, under which commands ask for it."""
+    options = EmulatorOptions(data_dir=tmp_path / "data")
+    async with serve_emulator(options):
+        shutil.rmtree(options.data_dir)
+        with pytest.raises(DataFolderInUse, match="was deleted"):
+            async with serve_emulator(options):
                 pass
 
 
