@@ -148,15 +148,17 @@ def test_start_that_is_refused_because_of_a_conflict_is_tried_again(
         ("/users/me", 404, "page-not-found", 0),
     ],
 )
-@pytest.mark.parametrize("words", [("run", "s.toml"), ("plan", "s.toml", "--online")])
+@pytest.mark.parametrize(
+    "words", ["run s.toml", "plan s.toml --online", "validate s.toml --online"]
+)
 def test_refused_look_up_is_an_error_before_any_start(
-    faulty: Make, path: str, status: int, kind: str, code: int, words: tuple[str, ...]
+    faulty: Make, path: str, status: int, kind: str, code: int, words: str
 ) -> None:
     """An unreadable Actor ends with 2, a refused token with 5; the account is optional."""
     rule = {"do": "refuse", "method": "GET", "path": path, "status": status, "type": kind}
     command, platform = faulty({**rule, "message": "Look up refused."})
     command.write("s.toml", sweep("look", 2, duration_secs=0.01))
-    done = command.run(*words)
+    done = command.run(*words.split())
     assert done.code == code, done.err
     assert "Traceback" not in done.err
     if code:

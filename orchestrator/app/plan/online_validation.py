@@ -14,9 +14,10 @@ import anyio
 
 from orchestrator.apify import ApifyClient
 from orchestrator.apify.models import Actor
+from orchestrator.app.account.batch_account import account_of
 from orchestrator.app.batch.run_inputs import read_input
 from orchestrator.app.setup.context import BatchContext, connected_client
-from orchestrator.errors import PermanentError, TransientError
+from orchestrator.errors import NotAuthorized, PermanentError, TransientError
 from orchestrator.model.ids import JobKey
 from orchestrator.model.item_sweeps import ItemSweep
 from orchestrator.model.jobs import Job, Target, TargetKind
@@ -58,7 +59,8 @@ async def ask_platform(
         PlatformError: the platform cannot be reached at all.
     """
     async with connected_client(None, context) as client:
-        await client.account.get()
+        # It tells a refused token, and a platform that is away, before a question for each job.
+        await account_of(client)
         return await _Checks(client).run(jobs, sweeps)
 
 
@@ -101,6 +103,8 @@ class _Checks:
             async with self._turns:
                 try:
                     found[target] = await self._client.actors.get_target(target)
+                except NotAuthorized:
+                    raise
                 except PermanentError as error:
                     self._answers.mistakes.append(f"{key}: {target}: {error.message}")
                 except TransientError as error:
@@ -118,6 +122,8 @@ class _Checks:
             try:
                 body = await read_input(job, env={})
                 await self._client.actors.validate_input(job.target, body or b"{}", build=build)
+            except NotAuthorized:
+                raise
             except PermanentError as error:
                 self._answers.mistakes.append(f"{job.key}: {error.message}")
             except TransientError as error:
