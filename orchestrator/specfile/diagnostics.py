@@ -200,7 +200,7 @@ def unknown(
     Args:
         homes: the right tables of names that are valid in another table.
     """
-    names = sorted(known)
+    names = sorted(set(known))
     if homes and name in homes:
         return f"unknown {what} {name!r}; it belongs in {homes[name]}"
     right = nearest(name, names)

@@ -242,7 +242,10 @@ ParameterValues = Annotated[
 
 def _kind_of_rows(value: Any) -> str:
     if isinstance(value, dict):
-        return "items" if "needs" in value else "a file"
+        # A wrong name in place of `needs` is then the mistake, and not the right ones beside it.
+        is_of_items = "needs" in value or ("file" not in value and "results" not in value)
+        of_items = ItemRowsTable.model_fields.keys() - RowsTable.model_fields.keys()
+        return "items" if is_of_items and value.keys() & of_items else "a file"
     if isinstance(value, Table):
         return "items" if isinstance(value, ItemRowsTable) else "a file"
     return "a list"

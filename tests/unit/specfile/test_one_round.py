@@ -359,3 +359,20 @@ def test_mistake_in_a_template_is_reported_beside_one_in_the_data(tmp_path: Path
     assert "none.csv: no such file" in wrong
     assert "jobs[0].input.a: '{{ n' is not a valid template" in wrong
     assert "jobs[0].input.b: the filter objects: missing a required argument: 'field'" in wrong
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("need", ["unknown field 'need'; did you mean 'needs'?"]), ("items_of", [
+        "is missing",
+        "unknown field 'items_of'; known here: chunk, columns, delimiter, distinct, encoding, "
+        "except, fields, file, format, needs, output, results and 2 more",
+    ])],
+)  # fmt: skip
+def test_wrong_word_for_needs_does_not_hide_what_rows_are(
+    tmp_path: Path, word: str, said: list[str]
+) -> None:
+    """The right names beside it are not mistakes, and each known name is listed once."""
+    rows = f'matrix.rows = {{ {word} = "a", fields = ["url"], where = "x > 1" }}\n'
+    found = mistakes_of(tmp_path, JOB + rows)
+    assert [one.partition(": jobs[0].matrix.rows")[2].partition(": ")[2] for one in found] == said
