@@ -361,14 +361,19 @@ def test_mistake_in_a_template_is_reported_beside_one_in_the_data(tmp_path: Path
     assert "jobs[0].input.b: the filter objects: missing a required argument: 'field'" in wrong
 
 
+NAMES = (
+    "chunk, columns, delimiter, distinct, encoding, except, fields, file, format, needs, output, "
+    "results and 2 more"
+)
+
+
 @pytest.mark.parametrize(
     ("word", "said"),
-    [("need", ["unknown field 'need'; did you mean 'needs'?"]), ("items_of", [
-        "is missing",
-        "unknown field 'items_of'; known here: chunk, columns, delimiter, distinct, encoding, "
-        "except, fields, file, format, needs, output, results and 2 more",
-    ])],
-)  # fmt: skip
+    [
+        ("need", ["unknown field 'need'; did you mean 'needs'?"]),
+        ("items_of", ["is missing", f"unknown field 'items_of'; known here: {NAMES}"]),
+    ],
+)
 def test_wrong_word_for_needs_does_not_hide_what_rows_are(
     tmp_path: Path, word: str, said: list[str]
 ) -> None:
