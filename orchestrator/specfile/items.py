@@ -29,7 +29,13 @@ from orchestrator.specfile.load import LoadedSpec
 from orchestrator.specfile.model import JobTable, Spec
 from orchestrator.specfile.parameters import given_params
 from orchestrator.specfile.sweep.matrix import CHUNK, SOURCE, ExceptTable, ItemRowsTable, fields_of
-from orchestrator.specfile.tables.data_source import Absent, Surroundings, nothing_absent
+from orchestrator.specfile.tables.data_source import (
+    Absent,
+    Surroundings,
+    Tell,
+    nothing_absent,
+    nothing_told,
+)
 from orchestrator.specfile.tables.earlier_values import EarlierValues
 from orchestrator.specfile.templates.condition import compile_condition
 from orchestrator.specfile.templates.template import TemplateMistake, compile_template, is_template
@@ -124,6 +130,7 @@ class ItemJobs:
         folder: of the batch.
         is_local: whether the batch runs on the local platform.
         absent: see `Absent`.
+        tell: see `Tell`.
 
     Raises:
         SourceMistake: the results of an earlier batch cannot be read.
@@ -136,6 +143,7 @@ class ItemJobs:
         *,
         is_local: bool,
         absent: Absent = nothing_absent,
+        tell: Tell = nothing_told,
     ) -> None:
         kept = orjson.loads(sweep.definition)
         table = JobTable.model_validate(kept["fields"])
@@ -157,6 +165,7 @@ class ItemJobs:
             is_local=is_local,
             own=folder,
             absent=absent,
+            tell=tell,
         )
         self._earlier = None if known is None else EarlierValues(known, around, sweep.wants)
         self._maker = JobMaker(

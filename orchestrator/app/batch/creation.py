@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
+from orchestrator.app.batch.doubted_rows import doubt_rows
 from orchestrator.app.batch.left_out_needs import LeftOutNeeds
 from orchestrator.app.batch_folders import LEDGER, new_folder, new_id
 from orchestrator.app.clock import utc_now
 from orchestrator.app.history.absent_batches import absent_batches
 from orchestrator.app.occurrences.schedules import schedule_of
-from orchestrator.event_log import LOG
 from orchestrator.ledger import BatchLock, create_ledger
 from orchestrator.ledger.stores import discard_abandoned, keep_spec, made_ledger
 from orchestrator.model.batches import (
@@ -118,7 +118,7 @@ def prepared_batch(request: RunRequest) -> Iterator[Path]:
             output=request.output,
             is_local=request.local is not None,
             absent=absent_batches(request.output, is_local=request.local is not None),
-            tell=lambda sentence: LOG.warning("rows_doubted", reason=sentence),
+            tell=doubt_rows,
         )
         with made_ledger(folder / LEDGER):
             chosen = _chosen(request, jobs)

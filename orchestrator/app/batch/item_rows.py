@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator.app.batch.doubted_rows import doubt_rows
 from orchestrator.app.batch.needed_results import read_output
 from orchestrator.app.batch_folders import LEDGER
 from orchestrator.app.history.absent_batches import absent_batches
@@ -32,7 +33,7 @@ def item_jobs(sweep: ItemSweep, folder: Path, *, is_local: bool) -> ItemJobs:
     """
     try:
         absent = absent_batches(folder.parent.parent, is_local=is_local)
-        return ItemJobs(sweep, folder, is_local=is_local, absent=absent)
+        return ItemJobs(sweep, folder, is_local=is_local, absent=absent, tell=doubt_rows)
     except SourceMistake as mistake:
         raise ValueError(f"{mistake.file}: {mistake}") from mistake
 

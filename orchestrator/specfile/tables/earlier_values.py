@@ -9,7 +9,7 @@ tried again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,16 @@ class EarlierValues:
         # Digests: the values of years would fill the memory.
         self._digests: set[bytes] = set()
         home = around.output / table.results
+        jobs = 0
         for folder in _whole_batches(home, is_local=around.is_local):
-            for value in _values(folder, table.key, is_left_out) if folder != own else ():
-                self._digests.add(_digest(value))
+            for job in _succeeded(folder, is_left_out) if folder != own else ():
+                jobs += 1
+                self._digests.update(map(_digest, _values(folder, job, table.key)))
+        if jobs and not self._digests:
+            around.tell(
+                f"{home}: no job that succeeded has {table.key!r} as a parameter or in its items, "
+                "so except leaves nothing out"
+            )
 
     def __contains__(self, value: object) -> bool:
         return _digest(value) in self._digests
@@ -84,24 +91,28 @@ def _never(_key: str) -> bool:
     return False
 
 
-def _values(folder: Path, key: str, is_left_out: Callable[[str], bool]) -> Iterator[Any]:
-    """The values of a field in the parameters or the items of the jobs that succeeded."""
+def _succeeded(folder: Path, is_left_out: Callable[[str], bool]) -> Iterator[Mapping[str, Any]]:
+    """What the listing of a batch says of its jobs that succeeded."""
     listing = folder / "jobs.jsonl"
     for line in _lines(listing):
         job = succeeded_job(line, listing)
-        if job is None or is_left_out(job["key"]):
-            continue
-        if key in job["params"]:
-            yield job["params"][key]
-            continue
-        home = folder / "jobs" / job["key"]
-        found = sorted(home.glob("items.json*"))
-        if not found:
-            said = f"has no {key!r}: neither a parameter of that name nor items as JSON"
-            raise SourceMistake(str(home), said)
-        for item in _items(found[0]):
-            if isinstance(item, dict) and key in item:
-                yield item[key]
+        if job is not None and not is_left_out(job["key"]):
+            yield job
+
+
+def _values(folder: Path, job: Mapping[str, Any], key: str) -> Iterator[Any]:
+    """The value of a field in the parameters of a job, or those in its items."""
+    if key in job["params"]:
+        yield job["params"][key]
+        return
+    home = folder / "jobs" / job["key"]
+    found = sorted(home.glob("items.json*"))
+    if not found:
+        said = f"has no {key!r}: neither a parameter of that name nor items as JSON"
+        raise SourceMistake(str(home), said)
+    for item in _items(found[0]):
+        if isinstance(item, dict) and key in item:
+            yield item[key]
 
 
 def _items(path: Path) -> Iterator[Any]:

@@ -164,6 +164,21 @@ def test_name_that_no_batch_has_is_told(tmp_path: Path) -> None:
     assert heard == [f"{home}: no batch has this name, so except leaves nothing out"]
 
 
+def test_key_that_no_earlier_job_has_is_told(tmp_path: Path) -> None:
+    """The values of chunks are not kept: if no item has them either, nothing is ever left out."""
+    heard: list[str] = []
+    earlier(tmp_path, "1", {"key": "a"}, items=({"other": 1},))
+    assert keys(tmp_path, 1, tell=heard.append) == ["product-1"]
+    (said,) = heard
+    assert said.endswith(
+        "products: no job that succeeded has 'id' as a parameter or in its items, so except leaves "
+        "nothing out"
+    )
+    earlier(tmp_path, "2", {"key": "b"}, items=({"id": 7},))
+    assert keys(tmp_path, 1, tell=heard.append) == ["product-1"]
+    assert len(heard) == 1
+
+
 def test_jobs_without_items_of_another_batch_are_told(tmp_path: Path) -> None:
     """Fewer rows than that batch would have if all of its jobs had succeeded are no secret."""
     heard: list[str] = []
