@@ -17,6 +17,7 @@ from orchestrator.ledger import create_ledger
 from orchestrator.model.states import JobStatus
 from tests.support.builders import make_batch
 from tests.support.captured_events import captured_events
+from tests.support.command import LONGEST_SECS
 
 READING = Reading(
     name="nightly",
@@ -61,9 +62,11 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def warnings_of(folder: Path, write: Callable[[Path, Reading], None]) -> list[str]:
+def warnings_of(
+    folder: Path, write: Callable[[Path, Reading], None], *, patience_secs: float = LONGEST_SECS
+) -> list[str]:
     """The warnings of a file whose writes do this."""
-    file = MetricsFile(path=folder / "a.prom", write=write, patience_secs=0.05)
+    file = MetricsFile(path=folder / "a.prom", write=write, patience_secs=patience_secs)
     with captured_events() as logs:
         file.finish(folder)
         file.finish(folder)
@@ -86,6 +89,6 @@ def test_metrics_folder_that_hangs_does_not_delay_the_end(folder: Path) -> None:
     def write(_path: Path, _reading: Reading) -> None:
         never.wait()
 
-    reasons = warnings_of(folder, write)
+    reasons = warnings_of(folder, write, patience_secs=0.05)
     never.set()
     assert reasons == ["the folder does not answer within 0.05 s"]
