@@ -44,6 +44,7 @@ class NeededValuesCheck:
 
     def __init__(self, tables: Sequence[Merged], later: Sequence[str | None] = ()) -> None:
         self._taken = [list(_taken_of(merged)) for merged in tables]
+        self._is_used = any(self._taken)
         self._later = list(later)
         self._groups: dict[tuple[int, tuple[str, ...]], None] = {}
         self._keys: list[str] = []
@@ -51,7 +52,7 @@ class NeededValuesCheck:
 
     def add(self, job: Job, table: int) -> None:
         """Adds a job; the caller adds all, in their order."""
-        if not any(self._taken):
+        if not self._is_used:
             return
         if self._taken[table]:
             self._groups.setdefault((table, job.needs))
