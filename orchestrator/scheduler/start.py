@@ -25,6 +25,8 @@ from orchestrator.scheduler.start_request import Answered, StartLost, StartParts
 
 # Without a limit, a start whose answer is always lost would be sent again for ever.
 MOST_ALIKE = 5
+# The same request would be refused each time; one answer alone may be odd.
+MOST_FOR_ITS_SIZE = 2
 
 
 class Starter:
@@ -163,15 +165,18 @@ class Starter:
             )
         if lost_as is None:
             return
-        if isinstance(lost_as, StartUnconfirmed) and lost_as.is_for_its_size:
-            raise StartLost(
-                f"no run of this start was found, and it is not sent again: {lost_as.message}"
-            )
         lost = self._parts.gate.lost_answers
         away_secs = self._parts.policy.away_secs
         if lost.since is not None and loop_time() - lost.since > away_secs:
             raise lost_as
-        if repeats.add(lost_as.message, lost.accepted) >= MOST_ALIKE:
+        sends = repeats.add(lost_as.message, lost.accepted)
+        is_for_its_size = isinstance(lost_as, StartUnconfirmed) and lost_as.is_for_its_size
+        if is_for_its_size and repeats.in_a_row >= MOST_FOR_ITS_SIZE:
+            raise StartLost(
+                f"the start was sent {MOST_FOR_ITS_SIZE} times, and no run of it was found: "
+                f"{lost_as.message}"
+            )
+        if sends >= MOST_ALIKE:
             raise StartLost(
                 f"the start was sent {MOST_ALIKE} times between starts of other jobs that were "
                 f"accepted; its answer was lost each time, and no run of it was found: "

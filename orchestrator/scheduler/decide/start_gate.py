@@ -290,9 +290,13 @@ class RepeatCount:
     How often the answer to the start of one job was lost in the same way.
 
     Only losses after the platform has accepted starts of other jobs count as repeats.
+
+    Attributes:
+        in_a_row: all losses of the same kind, also those that do not count.
     """
 
     count: int = 0
+    in_a_row: int = 0
     _kind: str = ""
     _accepted: int = 0
 
@@ -304,6 +308,7 @@ class RepeatCount:
             accepted: how many starts of other jobs the platform has accepted so far.
         """
         kind = message_pattern(error)
+        self.in_a_row = self.in_a_row + 1 if kind == self._kind else 1
         if kind != self._kind:
             self.count = 1
         elif accepted > self._accepted:
