@@ -39,7 +39,6 @@ class LostStartSearch:
         Raises:
             StartLost: the lists cannot prove that there is none.
         """
-        settle_secs = self._parts.policy.settle_secs
         absent_at = unproven_since = math.inf
         while True:
             began_search_at = loop_time()
@@ -47,9 +46,7 @@ class LostStartSearch:
             if found.run is not None:
                 return found.run
             if absent_at == math.inf:
-                # A platform that did not answer may process earlier requests only now.
-                absent_at = loop_time() + settle_secs
-                absent_at = max(absent_at, self._absent_at(attempt, began_at))
+                absent_at = self._absent_at(attempt, began_at)
             # Only a search that began after the deadline can prove that there is no run. A refused
             # list is read again, because one odd answer would leave the start unclear.
             if began_search_at >= absent_at:
@@ -63,22 +60,32 @@ class LostStartSearch:
 
     def _absent_at(self, attempt: Attempt, began_at: float | None) -> float:
         """
-        When the run of a send cannot appear any more, on the monotonic clock.
+        When the run of a send cannot appear any more, at the first answer to a search.
 
-        The wall clock is not used. The age of a start of an earlier process is measured by the
-        platform's clock; if that is not known, the start counts as sent just now.
+        On the monotonic clock: the wall clock is not used.
         """
-        wait_secs = self._parts.timings.sync_wait_secs if attempt.job.mode is Mode.SYNC else 0
-        longest = (
-            self._parts.policy.start_deadline_secs + wait_secs + self._parts.policy.settle_secs
-        )
-        if began_at is not None:
-            return began_at + longest
-        passed = 0.0
+        timings, policy = self._parts.timings, self._parts.policy
+        wait_secs = timings.sync_wait_secs if attempt.job.mode is Mode.SYNC else 0
+        now = loop_time()
+        sent_at = now - self._age_secs(attempt) if began_at is None else began_at
+        # What was lost on the way is sent again by the last computer that had it, after pauses that
+        # double: at most as long after the end of a silence as it has lasted.
+        late_secs = min(2 * (now - sent_at), timings.late_delivery_secs)
+        arrives_at = sent_at + max(policy.start_deadline_secs + wait_secs, late_secs)
+        # A platform that did not answer may process earlier requests only now.
+        return max(arrives_at, now) + policy.settle_secs
+
+    def _age_secs(self, attempt: Attempt) -> float:
+        """
+        How long ago an earlier process sent a start, at least, by the platform's clock.
+
+        If that is not known, the start counts as sent just now.
+        """
         platform_now = self._parts.client.platform_now()
-        if attempt.platform_at is not None and platform_now is not None:
-            passed = (platform_now - attempt.platform_at).total_seconds() - CLOCK_GRAIN_SECS
-        return loop_time() + longest - min(max(0.0, passed), longest)
+        if attempt.platform_at is None or platform_now is None:
+            return 0.0
+        passed = (platform_now - attempt.platform_at).total_seconds()
+        return max(0.0, passed - CLOCK_GRAIN_SECS)
 
     async def read(self, attempt: Attempt) -> SearchResult:
         """The run of a send, if the platform shows it now; a resurrection is known by its count."""

@@ -21,6 +21,7 @@ class Timings:
         list_interval_secs: between two readings of the account's list of runs, at least.
         list_patience_secs: how long lists that prove nothing are read again, counted from when the
             run of a start must be on them.
+        late_delivery_secs: how long after a start was sent a proxy or gateway may still deliver it.
         resend_spread_secs: before a start that has no run is sent again, at most; it doubles with
             each further one of the same attempt.
         postponed_secs: about how long a job waits after its start was refused for now.
@@ -37,6 +38,7 @@ class Timings:
     search_interval_secs: float = 2.0
     list_interval_secs: float = 1.0
     list_patience_secs: float = 20.0
+    late_delivery_secs: float = 120.0
     resend_spread_secs: float = 2.0
     postponed_secs: float = 5.0
     first_delay_secs: float = FIRST_DELAY_SECS

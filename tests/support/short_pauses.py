@@ -15,6 +15,7 @@ TIMINGS = Timings(
     search_interval_secs=0.2,
     list_interval_secs=0.1,
     list_patience_secs=1.0,
+    late_delivery_secs=0.0,
     resend_spread_secs=0.2,
     postponed_secs=0.2,
     first_delay_secs=0.2,

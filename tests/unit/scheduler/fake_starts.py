@@ -53,6 +53,7 @@ class FakePlatform(WholeClient):
     Attributes:
         loses: how many of the first answers to starts are lost.
         has_effect: whether starts whose answers are lost have a run.
+        silent_secs: after how long such an answer counts as lost.
         status: of the page that comes instead of such an answer; None if nothing comes.
         lists: whether the lists of runs can be read.
         lists_from: when they can be read at the earliest.
@@ -66,6 +67,7 @@ class FakePlatform(WholeClient):
 
     loses: int = 0
     has_effect: bool = True
+    silent_secs: float = 0.0
     status: int | None = None
     lists: bool = True
     lists_from: float = 0.0
@@ -103,6 +105,8 @@ class FakePlatform(WholeClient):
         self.sent_at.append(anyio.current_time())
         self.caps.append(options.max_total_charge_usd)
         is_lost = len(self.sent) <= self.loses
+        if is_lost:
+            await anyio.sleep(self.silent_secs)
         if is_lost and not self.has_effect:
             raise StartUnconfirmed("the answer was lost", status=self.status)
         run = self._new_run(mark)
