@@ -12,6 +12,8 @@ from orchestrator.model.ages import age_secs
 from orchestrator.model.selection import parse_selection
 
 DAY_LENGTH = len("2026-11-25")
+MOST_DIGITS = 18
+"""Each number of so many digits fits into 64 bits."""
 
 
 def selection_text(text: str) -> str:
@@ -41,6 +43,8 @@ def positive(text: str) -> int:
     """A number from 1, for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1, found {text!r}")
+    if len(text) > MOST_DIGITS:
+        raise argparse.ArgumentTypeError("the number does not fit into 64 bits")
     return int(text)
 
 

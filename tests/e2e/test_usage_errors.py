@@ -162,6 +162,27 @@ def test_mistake_in_the_arguments_is_an_object_too(command: Command) -> None:
         assert (done.code, done.out, error["code"]) == (2, "", 2), done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--date 0001-01-01", "no batch can be for 0001-01-01: expected a time in the years 1971"),
+        ("--resume --date 0026-11-28", "no batch can be for 0026-11-28"),
+        ("--resume --occurrence 1970-01-01T00:00+23:59", "no batch can be for 1970-01-01"),
+        ("--occurrence 9999-12-31T23:00-12:00", "no batch can be for 9999-12-31"),
+        ("--dates 2199-12-31..2200-01-01", "no batch can be for 2200-01-01"),
+        (f"--limit {10**22}", "argument --limit: the number does not fit into 64 bits"),
+    ],
+)
+def test_day_or_number_that_nothing_can_hold_is_a_mistake(
+    command: Command, words: str, message: str
+) -> None:
+    """A slip in a year is no bug of ours, and costs nothing."""
+    command.write("spec.toml", GOOD)
+    done = command.run("run", "spec.toml", *words.split())
+    assert (done.code, message in done.err) == (2, True), done.err
+    assert not list((command.folder / "output").glob("*/*/ledger.sqlite"))
+
+
 def test_address_with_a_path_too_much_is_blamed(command: Command) -> None:
     """An address that leads to no endpoint is not taken for a missing Actor alone."""
     command.write("spec.toml", GOOD)

@@ -34,9 +34,12 @@ async def backfill(run: SpecRun, days: Sequence[date]) -> int:
 
     Raises:
         BatchHeld: another process works on a batch of a day.
-        UsageError: the batches of some of the days would not stay.
+        UsageError: the batches of some of the days would not stay, or no batch can be for them.
     """
     _check_retention(run, days)
+    for day in (days[0], days[-1]):
+        # Before the first batch is paid for.
+        occurrence_of(day, run.schedule, datetime.now(UTC))
     worst = 0
     for day in days:
         while True:
