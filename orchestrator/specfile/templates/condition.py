@@ -77,7 +77,9 @@ def compile_condition(text: str) -> Condition:
     except TemplateMistake as mistake:
         said = str(mistake).replace(repr(alone), repr(text)).replace(repr(whole), repr(text))
         said = said.removesuffix(LITERAL_HINT).replace("is not a valid template", "is not valid")
-        said = said.replace("unexpected '}}'", "unexpected end").replace("'}}'", "the end")
+        said = said.replace("unexpected '}}'", "unexpected end")
+        said = said.replace("expected token '}}', got '='", "write == to compare")
+        said = said.replace("'}}'", "the end")
         raise TemplateMistake(said) from mistake
 
     def holds(item: Mapping[str, Any]) -> bool:

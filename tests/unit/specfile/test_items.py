@@ -151,6 +151,7 @@ def test_condition_takes_a_missing_field_as_false(
     [
         ("price >", {}, "'price >' is not valid: unexpected end"),
         ("price > 10)", {}, "'price > 10)' is not valid: unexpected ')'"),
+        ("price = 10", {}, "'price = 10' is not valid: write == to compare"),
         (
             "price > 10",
             {"price": "12"},
