@@ -183,6 +183,17 @@ def test_schedule_refuses_what_cannot_work(
     assert reason in done.err
 
 
+@pytest.mark.parametrize("supervisor", SUPERVISORS)
+def test_spec_that_reads_standard_input_is_refused(command: Command, supervisor: str) -> None:
+    """What is piped into `schedule` would be missing each night."""
+    text = sweep("s", 1, batch='schedule = "@daily"')
+    rows = 'rows = { file = "-", format = "csv" }'
+    command.write("s.toml", text.replace("n = { range = [1, 1] }", rows))
+    done = command.run_script(f"printf 'n\\n1\\n' | orchestrator schedule {supervisor} s.toml")
+    assert (done.code, done.out) == (2, ""), done.err
+    assert f"s.toml reads standard input, which {supervisor} does not give" in done.err
+
+
 def test_schedule_warns_of_times_that_the_clock_skips(command: Command, spec_file: Path) -> None:
     """Kubernetes would skip the batch at the beginning of summer time."""
     done = command.run("schedule", "kubernetes", spec_file)

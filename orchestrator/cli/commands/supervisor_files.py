@@ -43,6 +43,7 @@ from orchestrator.errors import OutputLost, OutputNotWritable, UsageError
 from orchestrator.ledger.postgres.address import parse_address
 from orchestrator.model.schedule import expand as expand_cron
 from orchestrator.specfile import LoadedSpec, expand, load_spec
+from orchestrator.specfile.sweep.matrix import data_of
 from orchestrator.store.disk_writes import write_file
 from orchestrator.version import __version__
 
@@ -63,6 +64,11 @@ def call(options: argparse.Namespace) -> int:
     if str(options.spec) == "-":
         raise UsageError("the spec must be a file, because the command is started again and again")
     loaded = load_spec(options.spec)
+    if any(one.file == "-" for table in loaded.spec.jobs for one in data_of(table.matrix)):
+        raise UsageError(
+            f"{loaded.path} reads standard input, which {options.supervisor} does not give to the "
+            "command: name a file"
+        )
     installation = _installation(loaded, settings, options)
     files = _files(installation, loaded, options)
     if options.to is not None:

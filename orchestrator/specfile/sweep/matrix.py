@@ -292,18 +292,22 @@ class MatrixTable(Table, extra="allow"):
     """Takes so many of the combinations: a number, or `{ count, seed }`."""
 
 
-def excepts_of(matrix: MatrixTable | None) -> list[ExceptTable]:
-    """Which earlier batches have what is not new, for each source of a matrix."""
+def data_of(matrix: MatrixTable | None) -> list[SourceTable]:
+    """The data outside the spec that a matrix reads."""
     if matrix is None:
         return []
     sources = [matrix.rows, *(matrix.__pydantic_extra__ or {}).values()]
-    found = (one.known for one in sources if isinstance(one, SourceTable | ItemRowsTable))
+    return [one for one in sources if isinstance(one, SourceTable)]
+
+
+def excepts_of(matrix: MatrixTable | None) -> list[ExceptTable]:
+    """Which earlier batches have what is not new, for each source of a matrix."""
+    found = [one.known for one in data_of(matrix)]
+    if matrix is not None and isinstance(matrix.rows, ItemRowsTable):
+        found.append(matrix.rows.known)
     return [known for known in found if known is not None]
 
 
 def may_be_empty(matrix: MatrixTable | None) -> bool:
     """Whether a matrix may have no row because nothing is new."""
-    if matrix is None:
-        return False
-    sources = [matrix.rows, *(matrix.__pydantic_extra__ or {}).values()]
-    return any(isinstance(one, SourceTable) and one.known is not None for one in sources)
+    return any(one.known is not None for one in data_of(matrix))
