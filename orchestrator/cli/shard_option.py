@@ -69,4 +69,7 @@ def _parse(text: str, source: str, *, has_server: bool) -> Shard:
 
 def _number(environment: Mapping[str, str], name: str) -> int | None:
     text = environment.get(name, "")
-    return int(text) if text.isdecimal() else None
+    if text and not text.isdecimal():
+        # Without its number, each of the processes would make a batch of its own.
+        raise UsageError(f"{name}: expected a whole number from 0, found {text!r}")
+    return int(text) if text else None

@@ -43,6 +43,14 @@ def test_index_of_an_engine_means_nothing_without_a_server() -> None:
     assert shard_of(None, {"JOB_COMPLETION_INDEX": "1"}, has_server=False) is None
 
 
+@pytest.mark.parametrize("text", ["$(INDEX)", "-1", "1.0"])
+def test_index_that_is_no_number_is_refused(text: str) -> None:
+    """A process that does not know which shard it is would make a batch of its own."""
+    with pytest.raises(UsageError, match="JOB_COMPLETION_INDEX: expected a whole number from 0"):
+        shard_of(None, {"JOB_COMPLETION_INDEX": text}, has_server=True)
+    assert shard_of(None, {"JOB_COMPLETION_INDEX": ""}, has_server=True) is None
+
+
 @pytest.mark.parametrize(
     ("text", "has_server", "words"),
     [
