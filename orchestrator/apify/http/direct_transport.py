@@ -29,7 +29,7 @@ from yarl import URL
 from orchestrator.apify.http import network_environment
 from orchestrator.apify.http.deadlines import DeadlineTimer, Loop
 from orchestrator.apify.http.response_body import FAILURES, Answer, failure
-from orchestrator.apify.http.sockets import socket_that_forgets
+from orchestrator.apify.http.sockets import platform_socket
 from orchestrator.apify.http.transport import EXACT, KEEPALIVE_SECS, Request
 from orchestrator.errors import ConnectionLost, InputRejected
 
@@ -131,7 +131,7 @@ class DirectTransport:
         self._connector = TCPConnector(
             limit=0,
             ssl=network_environment.trusted(self._root),
-            socket_factory=socket_that_forgets,
+            socket_factory=platform_socket,
         )
         return self
 

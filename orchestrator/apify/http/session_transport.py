@@ -31,7 +31,7 @@ from yarl import URL
 
 from orchestrator.apify.http import network_environment
 from orchestrator.apify.http.response_body import FAILURES, Answer, failure, reason_of
-from orchestrator.apify.http.sockets import socket_that_forgets
+from orchestrator.apify.http.sockets import platform_socket
 from orchestrator.apify.http.transport import (
     EXACT,
     KEEPALIVE_SECS,
@@ -80,7 +80,7 @@ class SessionTransport:
                 limit=0,
                 keepalive_timeout=KEEPALIVE_SECS,
                 ssl=network_environment.trusted(self._root),
-                socket_factory=socket_that_forgets,
+                socket_factory=platform_socket,
             ),
             cookie_jar=DummyCookieJar(),
             auto_decompress=False,
