@@ -24,15 +24,14 @@ _PROBES = {
 
 def platform_socket(address: AddrInfoType) -> socket.socket:
     """
-    Return a socket whose connection is probed while it waits, and is over once it is closed.
+    A socket whose connection is probed while it waits, and is over once it is closed.
 
     An answer that the platform holds for a minute would be lost behind a firewall that forgets
     silent connections, and be waited for in vain: so the system probes them.
 
-    By default the system also goes on alone after the end of a connection or of this process: it
-    keeps sending what was written, for up to two minutes while packets are lost. It would deliver a
-    start whose deadline has passed when the search for its run has ended and another start was
-    sent.
+    By default the system also keeps sending after the end of a connection or of this process, for
+    up to two minutes while packets are lost. It would deliver a start whose deadline has passed
+    when the search for its run has ended and another start was sent.
     """
     family, kind, protocol, _, _ = address
     opened = socket.socket(family, kind, protocol)
