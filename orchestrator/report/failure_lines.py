@@ -101,7 +101,7 @@ def _block(batch: Batch, group: Failures) -> Iterator[str]:
         yield f"    {group.traceback_end}"
     else:
         # An Actor often writes its last message into its log, too.
-        # Long lines are shortened, so only the begin of the message is in them.
+        # Long lines are shortened, so only the beginning of the message is in them.
         told = group.message[:COMPARED]
         lines = (line for line in group.log_end if not told or told not in line)
         yield from (f"    log: {line}" for line in lines)

@@ -76,11 +76,11 @@ def nothing_absent(_name: str) -> Collection[Path]:
 
 
 Tell = Callable[[str], None]
-"""Hears of what is no mistake, and yet perhaps not meant."""
+"""Receives warnings about rows, as sentences: they may not be those that are meant."""
 
 
 def nothing_told(_sentence: str) -> None:
-    """Where nobody listens."""
+    """Drops a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
