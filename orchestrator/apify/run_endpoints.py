@@ -135,11 +135,11 @@ class RunEndpoints:
             output_record_key=output_record_key,
         )
         return self._hold(
-            _method(body, by_get=by_get),
             target,
             f"run-sync{query}",
             body=body,
             content_type=content_type,
+            by_get=by_get,
             mark=mark,
         )
 
@@ -174,11 +174,11 @@ class RunEndpoints:
             limit=limit,
         )
         return self._hold(
-            _method(body, by_get=by_get),
             target,
             f"run-sync-get-dataset-items{text}",
             body=body,
             content_type=content_type,
+            by_get=by_get,
             mark=mark,
             check=check_of_items(items),
         )
@@ -292,15 +292,18 @@ class RunEndpoints:
 
     def _hold(
         self,
-        method: str,
         target: Target,
         place: str,
         *,
         body: bytes | None,
         content_type: str,
+        by_get: bool,
         mark: Mark | None,
         check: Callable[[Response], None] | None = None,
     ) -> Opening:
+        if by_get and body is not None:
+            raise InputRejected("a start by GET has no input; leave out by_get")
+        method = "GET" if by_get else "POST"
         path = urls.target_path(target, self._requests.path_prefix)
 
         async def open_exchange() -> Opened:
@@ -324,9 +327,3 @@ def _read_run_with(run_id: RunId, body: bytes) -> models.Run:
     if run.id != run_id:
         raise ServerFault(f"the answer is about another run, {run.id}")
     return run
-
-
-def _method(body: bytes | None, *, by_get: bool) -> str:
-    if by_get and body is not None:
-        raise InputRejected("a start by GET has no input; leave out by_get")
-    return "GET" if by_get else "POST"

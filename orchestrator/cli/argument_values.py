@@ -127,12 +127,12 @@ def task_name(text: str) -> str:
     """The id or name of a task, or its address in the Console or the API, for argparse."""
     from orchestrator.specfile.resource_addresses import is_address, resource_at
 
-    kind, name = (resource_at(text) or (None, "")) if is_address(text) else ("task", text)
-    if kind != "task":
+    found = resource_at(text) if is_address(text) else ("task", text)
+    if found is None or found[0] != "task":
         raise argparse.ArgumentTypeError(
             f"expected the id, name or address of a task, found {text!r}"
         )
-    return name
+    return found[1]
 
 
 def cron_text(text: str) -> str:

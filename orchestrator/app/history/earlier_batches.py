@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -52,13 +53,13 @@ async def update_earlier(
             own, earlier = await to_thread.run_sync(_last, folder)
             for found in earlier:
                 try:
-                    batch, totals = await to_thread.run_sync(_read, found.folder)
+                    batch, totals, unended = await to_thread.run_sync(_read, found.folder)
                     if batch.plan.local != own.plan.local or is_held(found.folder):
                         continue
                     shown = display(found.folder)
                     found_out = (
                         expiry_warning(batch, totals, shown, utc_now()),
-                        await _live_warning(found.folder, batch, client),
+                        await _live_warning(batch, unended, shown, client),
                     )
                     warnings.extend(f"{shown}: {one}" for one in found_out if one)
                     if totals.cost_is_provisional:
@@ -67,26 +68,27 @@ async def update_earlier(
                     LOG.warning("earlier_batch_skipped", batch=found.folder.name, error=str(error))
 
 
-async def _live_warning(folder: Path, batch: Batch, client: ApifyClient) -> str | None:
-    """A warning if runs of a batch that no process follows still cost money; None if none does."""
-    unended = await to_thread.run_sync(_unended_runs, folder)
+async def _live_warning(
+    batch: Batch, unended: Sequence[RunId], shown: str, client: ApifyClient
+) -> str | None:
+    """
+    A warning if runs of a batch that no process follows still cost money; None if none does.
+
+    Args:
+        unended: its runs that were live when the ledger last heard of them.
+        shown: its folder, as messages show it.
+    """
     live = 0
     for run_id in unended[:MOST_RUNS]:
         with suppress(NotFound):
             live += not (await client.runs.get(run_id)).facts().is_terminal
     if not live:
         return None
-    shown = display(folder)
     remedies = [f"`{pasted_command('abort', shown)}` aborts them"]
     if not batch.is_done:
         remedies.insert(0, f"`{pasted_command('resume', shown)}` continues with them")
     least = "at least " if len(unended) > MOST_RUNS else ""
     return f"{least}{live} of its runs are live and cost money: {', '.join(remedies)}"
-
-
-def _unended_runs(folder: Path) -> list[RunId]:
-    with LedgerReader(folder / LEDGER) as reader:
-        return reader.live_runs()
 
 
 def _last(folder: Path) -> tuple[Batch, list[Found]]:
@@ -95,6 +97,6 @@ def _last(folder: Path) -> tuple[Batch, list[Found]]:
     return batch, list(islice(earlier_batches(folder, batch), BATCHES))
 
 
-def _read(folder: Path) -> tuple[Batch, Totals]:
+def _read(folder: Path) -> tuple[Batch, Totals, list[RunId]]:
     with LedgerReader(folder / LEDGER) as reader:
-        return reader.batch(), reader.totals()
+        return reader.batch(), reader.totals(), reader.live_runs()
